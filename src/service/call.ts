@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { onAbort } from "../async/index.ts";
 import { encodePem } from "../bytes/index.ts";
-import type { TokenInfo, TokenSource } from "../tokens/index.ts";
+import type { TokenSource } from "../tokens/index.ts";
 import type { AuditTrail } from "../audit/index.ts";
 import { type Client, Clients } from "./clients.ts";
 import type { Role, ServiceConfiguration } from "./configuration.ts";
@@ -305,5 +305,3 @@ export const tokenJson = ({ name, info }: ServedToken): object => ({
   reader: info.reader,
   uri: info.uri,
 });
-
-export type { TokenInfo };

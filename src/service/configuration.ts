@@ -20,7 +20,6 @@ const Grant = Type.Object(
   },
   strict,
 );
-export type Grant = Static<typeof Grant>;
 
 const Client = Type.Object(
   {

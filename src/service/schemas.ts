@@ -2,8 +2,8 @@ import { type Static, type TSchema, Type } from "typebox";
 
 const strict = { additionalProperties: false };
 
-export const Base64Url = Type.String({ pattern: "^[A-Za-z0-9_-]*$", description: "base64url, without padding" });
-export const Fingerprint = Type.String({
+const Base64Url = Type.String({ pattern: "^[A-Za-z0-9_-]*$", description: "base64url, without padding" });
+const Fingerprint = Type.String({
   pattern: "^[0-9a-f]{64}$",
   description: "SHA-256 of the key's SubjectPublicKeyInfo, hexadecimal",
 });

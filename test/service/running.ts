@@ -9,11 +9,11 @@ import type { AuditTrail } from "../../src/audit/index.ts";
 import { checkConfiguration, createService, Secrets, type ServiceConfiguration } from "../../src/service/index.ts";
 import { makeCard, PIN } from "../tokens/opened.ts";
 
-export const MANAGEMENT_KEY = "010203040506070801020304050607080102030405060708";
+const MANAGEMENT_KEY = "010203040506070801020304050607080102030405060708";
 const ROLES = ["view", "use", "issue", "manage", "admin"] as const;
 
 /** The bearer token of a client in these tests. */
-export const bearer = (name: string): string => `token-of-the-client-${name}`;
+const bearer = (name: string): string => `token-of-the-client-${name}`;
 const sha256 = (text: string): string => createHash("sha256").update(text).digest("hex");
 
 /** A client for each role, one with all of them, and one with none. */
