@@ -111,7 +111,11 @@ export type ServiceConfiguration = Static<typeof ServiceConfiguration>;
  */
 export function checkConfiguration(value: unknown): ServiceConfiguration {
   const [first] = Errors(ServiceConfiguration, value);
-  if (first) throw new DataError(`configuration: ${first.instancePath || "the whole"}: ${first.message}`);
+  if (first) {
+    const { keyword, instancePath, message } = first;
+    const problem = keyword === "boolean" ? "there is no such field" : message;
+    throw new DataError(`configuration: ${instancePath || "the whole"}: ${problem}`);
+  }
   const checked = value as ServiceConfiguration;
   const names = new Set<string>();
   for (const { name, bearerSha256, certificateSha256, socket } of checked.clients ?? []) {
