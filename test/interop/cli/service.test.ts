@@ -8,28 +8,34 @@ import { CardFolder } from "../../cli/card.ts";
 import { PROGRAM } from "../../cli/child.ts";
 import { requirePrograms } from "../rig/require.ts";
 
-const GUIDE = new URL("../../../docs/guides/service.md", import.meta.url);
+const GUIDES = ["service", "ssh-agent"].map((name) => new URL(`../../../docs/guides/${name}.md`, import.meta.url));
 
 let folder: CardFolder;
 beforeAll(async () => {
-  requirePrograms("systemd-analyze", "systemd-socket-activate");
+  requirePrograms("systemd-analyze", "systemd-socket-activate", "ssh-add");
   folder = await CardFolder.create({ keys: { "9a": "p-256", "9c": null, "9d": null, "9e": null } });
 });
 afterAll(() => {
   folder[Symbol.dispose]();
 });
 
-/** The units of the guide, by their names. */
+/** The units of the guides, by their names. */
 function units(): Map<string, string> {
-  const blocks = readFileSync(GUIDE, "utf8").matchAll(/```ini\n# \S+\/(\S+)\n([^]*?)```/gu);
+  const text = GUIDES.map((guide) => readFileSync(guide, "utf8")).join("\n");
+  const blocks = text.matchAll(/```ini\n# \S+\/(\S+)\n([^]*?)```/gu);
   return new Map([...blocks].map(([, name = "", text = ""]) => [name, text]));
 }
 
-test("the units of the guide are ones that systemd accepts", () => {
+test("the units of the guides are ones that systemd accepts", () => {
   const files = [...units()].map(([name, text]) =>
     folder.file(name, text.replace("/usr/local/bin/cryptoki", process.execPath)),
   );
-  expect(files.map((file) => path.basename(file))).toEqual(["cryptoki.socket", "cryptoki.service"]);
+  expect(files.map((file) => path.basename(file))).toEqual([
+    "cryptoki.socket",
+    "cryptoki.service",
+    "cryptoki-agent.socket",
+    "cryptoki-agent.service",
+  ]);
   const { status, stderr } = spawnSync("systemd-analyze", ["--user", "verify", "--man=no", ...files], {
     encoding: "utf8",
     env: { ...process.env, XDG_RUNTIME_DIR: folder.path },
@@ -53,6 +59,24 @@ test("a server that systemd starts serves on the socket that it is given", async
     const [slot = -1] = await module.C_GetSlotList(true);
     expect((await module.C_GetTokenInfo(slot)).label).toMatch(/^PIV/u);
     await module.C_Finalize();
+  } finally {
+    child.kill();
+  }
+  expect(await once(child, "exit")).toEqual([0, null]);
+}, 60_000);
+
+test("an agent that systemd starts serves on the socket that it is given", async () => {
+  const socket = folder.file("agent.sock");
+  const child = spawn(
+    "systemd-socket-activate",
+    ["-l", socket, "-E", "PATH", ...PROGRAM.split(" "), "--virtual", folder.card, "agent"],
+    { stdio: ["ignore", "ignore", "pipe"] },
+  );
+  try {
+    if (!existsSync(socket)) await once(child.stderr, "data");
+    const listed = spawn("ssh-add", ["-l"], { env: { ...process.env, SSH_AUTH_SOCK: socket } });
+    const [output] = (await once(listed.stdout, "data")) as [Buffer];
+    expect(output.toString()).toMatch(/^256 SHA256:.*\(ECDSA\)$/mu);
   } finally {
     child.kill();
   }

@@ -22,6 +22,7 @@ const PACKAGE_OF: Readonly<Record<string, string>> = {
   "sc-hsm-tool": "opensc",
   setpriv: "util-linux",
   ssh: "openssh-client",
+  "ssh-add": "openssh-client",
   sshd: "openssh-server",
   "systemd-analyze": "systemd",
   "systemd-socket-activate": "systemd",
