@@ -14,7 +14,8 @@ export const PIN_CHECKS = {
     level: "defect",
     section: "ISO/IEC 7816-4 section 11.6.6",
     consequence: "The card is not ready for use: no user can log in.",
-    remedy: "Set the PIN with the tool of the card's maker or issuer.",
+    remedy:
+      "Set the PIN: cryptoki token init on a card that is not initialised, cryptoki pin set as security officer; or have its issuer do it.",
   },
   LAST_TRY: {
     name: "pin-last-try",

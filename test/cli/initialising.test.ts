@@ -157,6 +157,10 @@ describe.each(MAKES)("a new $name", ({ name, create, officer, place, type, label
       const pin = eraser === "SO PIN" ? officer : PIN;
       expect(json(await reset(eraser === "nothing" ? {} : { CRYPTOKI_PIN: pin }))).toMatchObject({ reset: true });
     }
+    expect(jsonError(await on(["objects"]))).toMatchObject({
+      exitCode: 3,
+      message: "no key or certificate on the token, or none that it shows without --login; --all lists the rest",
+    });
     expect(await on(["key", "list"])).toMatchObject({ code: 3 });
     expect(await on(["certificate", "list"])).toMatchObject({ code: 3 });
     if (eraser !== "PIN" && eraser !== "SO PIN") return;

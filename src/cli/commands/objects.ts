@@ -18,6 +18,14 @@ interface ObjectsOptions extends SelectionOptions {
   readonly details?: true;
 }
 
+/** Why the list is empty. */
+function nothingThere({ all, type, id, label, login }: ObjectsOptions, uri: string | undefined): string {
+  const isChosen = [uri, type, id, label].some((chosen) => chosen !== undefined);
+  if (isChosen || all) return "no object on the token matches";
+  const hidden = login ? "" : ", or none that it shows without --login";
+  return `no key or certificate on the token${hidden}; --all lists the rest`;
+}
+
 export function addObjects(program: Command, environment: Environment): void {
   const command = program
     .command("objects")
@@ -74,7 +82,7 @@ export function addObjects(program: Command, environment: Environment): void {
     if (broken.length > 0) {
       throw new UnreadableObjectError(`${broken.length} of the objects cannot be read; the list shows why`);
     }
-    if (listed.every(({ objects }) => objects.length === 0)) throw new NotFoundError("no object on the token matches");
+    if (listed.every(({ objects }) => objects.length === 0)) throw new NotFoundError(nothingThere(options, uri));
   });
 }
 

@@ -93,7 +93,8 @@ export function readSubject(library: X509, text: string): Name {
   } catch (cause) {
     throw new UsageError(`--subject ${text}: write it as CN=Ada Lovelace,O=Example,C=NO`, { cause });
   }
-  throw new UsageError("--subject is empty; write it as CN=Ada Lovelace,O=Example,C=NO");
+  const what = text.trim() === "" ? "--subject is empty" : `--subject ${text} names no attribute`;
+  throw new UsageError(`${what}; write it as CN=Ada Lovelace,O=Example,C=NO`);
 }
 
 /** The extensions that the options name. @throws {UsageError} for one that there is not, or that cannot be. */

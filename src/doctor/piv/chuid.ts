@@ -15,7 +15,7 @@ export const CHUID_CHECKS = {
     level: "note",
     section: SECTION,
     consequence: "Nothing on the card distinguishes it from others, and door readers do not recognise it.",
-    remedy: "Write a CHUID, for example with the tool of the card's maker.",
+    remedy: "Have the issuer write a CHUID; on a card of your own a plan of cryptoki card setup does.",
   },
   MALFORMED: {
     name: "chuid-malformed",

@@ -14,7 +14,7 @@ export const PIV_PIN_CHECKS = {
     level: "note",
     section: "SP 800-73-4 part 2 section 2.4.3",
     consequence: "Anyone who finds the card can use it: the value is in the maker's manual.",
-    remedy: "Change it: cryptoki pin change, and for the PUK or the management key the tool of the card's maker.",
+    remedy: "Change it: cryptoki pin change, cryptoki puk change, and for the management key cryptoki so change.",
   },
   NO_METADATA: {
     name: "yubikey-metadata-missing",
