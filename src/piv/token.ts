@@ -145,9 +145,8 @@ export class PivToken implements CardToken {
   }
 
   objects(classes?: readonly CardObject["class"][], options?: CallOptions): Promise<readonly CardObject[]> {
-    return untilCancelled(options, () =>
-      classes ? this.#objects.filter((object) => classes.includes(object.class)) : this.#objects,
-    );
+    const wanted = classes ? this.#objects.filter((object) => classes.includes(object.class)) : this.#objects;
+    return options ? untilCancelled(options, () => wanted) : Promise.resolve(wanted);
   }
 
   updateCount(options?: CallOptions): Promise<Uint8Array> {
