@@ -125,3 +125,4 @@ export type {
   PublicKey,
   RsaPublicKey,
 } from "../crypto/index.ts";
+export { type PublicStore, reliableStore } from "./public-store.ts";

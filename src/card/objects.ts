@@ -94,7 +94,7 @@ export interface CardCertificate extends CardObjectBase {
 export interface CardPublicKey extends CardObjectBase {
   readonly class: "public-key";
   /** If a directory contains it: nothing needs to be read. */
-  readonly type?: KeyType;
+  readonly type?: KeyType | undefined;
   /** If a directory contains only this part. */
   readonly family?: KeyFamily;
   readonly usage: KeyUsage | KeyUsageByFamily;
@@ -105,7 +105,7 @@ export interface CardPublicKey extends CardObjectBase {
 export interface CardPrivateKey extends CardObjectBase {
   readonly class: "private-key";
   /** If a directory contains it: nothing needs to be read. */
-  readonly type?: KeyType;
+  readonly type?: KeyType | undefined;
   /** If a directory contains only this part. */
   readonly family?: KeyFamily;
   readonly usage: KeyUsage | KeyUsageByFamily;
@@ -115,6 +115,11 @@ export interface CardPrivateKey extends CardObjectBase {
   readonly needsLogin: boolean;
   /** The primitives that the card supports for keys of this type. */
   readonly primitives: readonly KeyPrimitive[];
+  /**
+   * Whether {@link CardToken.use} takes a digest of any length for "ecdsa", and finds out the curve if it has to truncate one: then
+   * the public half is not read for a signature. For keys of the family "ec" without a {@link type}. Default: false.
+   */
+  readonly findsCurve?: boolean;
   /** CKA_LOCAL, if the card reports it: the key was generated on it. */
   readonly local?: boolean | ((options?: CallOptions) => Promise<boolean>);
   /** CKA_ALWAYS_SENSITIVE and CKA_NEVER_EXTRACTABLE; default: true for keys that were generated on the card. */

@@ -97,6 +97,9 @@ function publicKeyObject(store: PivStore, slot: KeySlot): CardPublicKey {
     label: slot.labels.publicKey,
     id: Uint8Array.of(slot.id),
     private: false,
+    get type() {
+      return store.foreseenType(slot);
+    },
     usage: slot.usage,
     isPresent: presence(store, slot, "key", "hasPublicKey"),
     publicKey: (options) => untilCancelled(options, () => store.publicKey(slot, "certificate")),
@@ -111,6 +114,9 @@ function privateKeyObject(store: PivStore, slot: KeySlot): CardPrivateKey {
     label: slot.labels.privateKey,
     id: Uint8Array.of(slot.id),
     private: slot.pin !== "never",
+    get type() {
+      return store.foreseenType(slot);
+    },
     // Firmware before 5.7 refuses both. What is modified is the CKA_ID: the key moves.
     get modifiable() {
       return store.reports.hasYubicoCommands;

@@ -1,5 +1,5 @@
 import type { CallOptions } from "../async/index.ts";
-import { type CommandApdu, type ResponseApdu, StatusError, SW } from "../apdu/index.ts";
+import { type CommandApdu, MalformedAnswerError, type ResponseApdu, StatusError, SW } from "../apdu/index.ts";
 import { equalBytes, toHex } from "../bytes/index.ts";
 import {
   type Attempt,
@@ -16,6 +16,7 @@ import {
   type CardToken,
   type CardTokenInfo,
   changingPin,
+  checkedResult,
   completedAnyway,
   type GeneratedKeyPair,
   type HeldUse,
@@ -30,6 +31,7 @@ import {
   PinState,
   type PinStatus,
   type PinUser,
+  type PublicStore,
   safeResult,
   unlessRefused,
   UnsupportedError,
@@ -93,11 +95,12 @@ export class PivToken implements CardToken {
   /** Of the PIN, once the card has reported it. */
   #maxTries: number | undefined;
 
-  constructor(session: PivSession) {
+  /** @param store For copies of certificates, between processes. */
+  constructor(session: PivSession, store?: PublicStore) {
     this.#session = session;
     this.#pin = new PinState(session.card);
     this.#managementKey = new PinState(session.card);
-    this.#store = new PivStore(session);
+    this.#store = new PivStore(session, store);
     this.#slots = slotObjects(this.#store);
     this.#slotOfKey = new Map(this.#slots.map(({ privateKey, slot }) => [privateKey, slot]));
     this.#data = dataObjects(this.#store);
@@ -145,8 +148,10 @@ export class PivToken implements CardToken {
   }
 
   objects(classes?: readonly CardObject["class"][], options?: CallOptions): Promise<readonly CardObject[]> {
-    const wanted = classes ? this.#objects.filter((object) => classes.includes(object.class)) : this.#objects;
-    return options ? untilCancelled(options, () => wanted) : Promise.resolve(wanted);
+    return untilCancelled(options, async () => {
+      await this.#store.foresee();
+      return classes ? this.#objects.filter((object) => classes.includes(object.class)) : this.#objects;
+    });
   }
 
   updateCount(options?: CallOptions): Promise<Uint8Array> {
@@ -161,7 +166,7 @@ export class PivToken implements CardToken {
     if (role !== "user") return { triesLeft: undefined, maxTries: role === "so" ? 0 : undefined, verified: false };
     const { pin } = await this.#session.discovery();
     return this.#session.runConfirmed(async ({ send }) => {
-      const told = await readPinStatus(send, pin);
+      const told = await this.#pin.reported(() => readPinStatus(send, pin));
       if (!thorough) return this.#pin.status(told, this.#maxTries);
       const { maximum, left } = readTries((await send(getMetadata(pin))).data);
       this.#maxTries = maximum;
@@ -208,7 +213,9 @@ export class PivToken implements CardToken {
   async authenticate(key: CardPrivateKey, pin: Uint8Array | null, options?: CallOptions): Promise<AuthenticatedUse> {
     if (pin === null) throw new UnsupportedError("this reader has no keys for the PIN of a PIV card");
     checkPin(pin);
-    const usable = await this.#store.usableKey(this.#slotOf(key));
+    const slot = this.#slotOf(key);
+    await this.#store.confirm(slot);
+    const usable = await this.#store.usableKey(slot);
     const { pin: reference } = await this.#session.discovery();
     const held: HeldUse = {
       pin,
@@ -280,11 +287,15 @@ export class PivToken implements CardToken {
     options?: CallOptions,
   ): Promise<Uint8Array> {
     const slot = this.#slotOf(key);
+    // Nothing proves a shared secret, and a key that wants its PIN before each use is not tried twice.
+    if (primitive === "ecdh" || this.#store.pinPolicy(slot) === "always") await this.#store.confirm(slot);
     const known = await this.#store.usableKey(slot);
+    const isCopy = this.#store.isCopy(slot);
     try {
-      return await this.#compute({ key: known, primitive, input }, options);
+      const result = await this.#compute({ key: known, primitive, input }, options);
+      return isCopy ? await checkedResult(known.publicKey, primitive, input, result) : result;
     } catch (error) {
-      if (!(error instanceof WrongResultError)) throw error;
+      if (!(error instanceof WrongResultError || (isCopy && mayBeOfAnotherKey(error)))) throw error;
       this.#store.forget(slot.certificate);
       const current = await this.#store.usableKey(slot);
       if (equalBytes(current.spki, known.spki)) throw error;
@@ -430,6 +441,7 @@ export class PivToken implements CardToken {
       throw error;
     }
     this.#store.wrote(tag, content);
+    await this.#store.keepCopy(tag, content);
   }
 
   /**
@@ -471,6 +483,11 @@ export class PivToken implements CardToken {
     if (!slot) throw new UnsupportedError("the key is not one of this card's");
     return slot;
   }
+}
+
+/** Whether a card may have refused a command because its key is of another type than the certificate that is known. */
+function mayBeOfAnotherKey(error: unknown): boolean {
+  return error instanceof StatusError || error instanceof UnsupportedError || error instanceof MalformedAnswerError;
 }
 
 const OFFICER_FIRST = "the card needs the management key for changes; log in as security officer";

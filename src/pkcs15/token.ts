@@ -47,10 +47,12 @@ import {
   computeWithKey,
   currentKeyFile,
   environmentName,
+  fittingDigest,
   keyFacts,
   loginRequired,
   operationOf,
   prepareKey,
+  signOnAnyCurve,
   useRefused,
 } from "./keys/private-key.ts";
 import type { KeyFacts } from "./keys/key-use.ts";
@@ -126,7 +128,8 @@ export class Pkcs15Token implements CardToken {
   }
 
   async info(options?: CallOptions): Promise<CardTokenInfo> {
-    const info = await untilCancelled(options, () => this.#application.contents.tokenInfo());
+    const { contents, session } = this.#application;
+    const info = await untilCancelled(options, () => session.card.together(() => contents.tokenInfo()));
     const puk = this.#pukEntry();
     return {
       label: info?.label ?? "",
@@ -149,7 +152,7 @@ export class Pkcs15Token implements CardToken {
   async #objects(classes?: readonly CardObject["class"][]): Promise<readonly CardObject[]> {
     const { contents } = this.#application;
     const refusals = contents.refusals;
-    const all = await this.#application.objects.of(classes);
+    const all = await this.#application.session.card.together(() => this.#application.objects.of(classes));
     const wasVerified = this.#pin && this.#application.isVerified(this.#pin);
     if (contents.refusals > refusals && wasVerified && (await this.hasForgottenPin())) {
       throw new LoginRequiredError("the card has forgotten the PIN, and withholds some of its objects without it");
@@ -169,10 +172,14 @@ export class Pkcs15Token implements CardToken {
     // A PUK without an entry has no reference for reading its tries.
     const pin = role === "puk" ? this.#listedPuk() : this.#pinOf(role);
     if (!pin) return { triesLeft: undefined, maxTries: 0, verified: false };
-    const status = await this.#application.session.run(async (turn) => {
-      await enterForPin(this.#application.session, turn, pin);
-      return readPinStatus(turn, pin);
-    }, options);
+    const status = await this.#application.session.run(
+      (turn) =>
+        this.#application.pinState(pin).reported(async () => {
+          await enterForPin(this.#application.session, turn, pin);
+          return readPinStatus(turn, pin);
+        }),
+      options,
+    );
     const { dialect } = this.#application;
     // Such a card says yes only as long as it has no PIN.
     const isUnset = dialect.neverTellsVerified === true && status.verified && !this.#application.isVerified(pin);
@@ -349,21 +356,31 @@ export class Pkcs15Token implements CardToken {
     input: Uint8Array,
     options?: CallOptions,
   ): Promise<Uint8Array> {
-    return this.#compute(await this.#known(key), primitive, input, options);
+    const placed = this.#placed(key);
+    const compute = (facts: KeyFacts): Promise<Uint8Array> =>
+      this.#compute({ key, placed, facts }, primitive, input, options);
+    const result = key.findsCurve === true ? await signOnAnyCurve(placed, primitive, input, compute) : undefined;
+    return result ?? compute(await keyFacts(key, placed));
+  }
+
+  #placed(key: CardPrivateKey): PlacedKey {
+    const placed = this.#application.objects.keyOf(key);
+    if (!placed) throw new UnsupportedError("the key does not belong to this card");
+    return placed;
   }
 
   async #known(key: CardPrivateKey): Promise<KnownKey> {
-    const placed = this.#application.objects.keyOf(key);
-    if (!placed) throw new UnsupportedError("the key does not belong to this card");
+    const placed = this.#placed(key);
     return { key, placed, facts: await keyFacts(key, placed) };
   }
 
   async #compute(
     { key, placed, facts }: KnownKey,
     primitive: KeyPrimitive,
-    input: Uint8Array,
+    given: Uint8Array,
     options?: HoldOptions,
   ): Promise<Uint8Array> {
+    const input = fittingDigest(facts, primitive, given);
     const operation = operationOf(placed, facts, primitive, input);
     const use = this.#application.dialect.use({ operation, primitive, input, key: facts });
     const guard = this.#guardOf(placed);

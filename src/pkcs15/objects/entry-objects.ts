@@ -24,6 +24,8 @@ export interface PlacedKey {
   readonly algorithms: readonly AlgorithmInfo[];
   /** Its public key, SubjectPublicKeyInfo, if it is available without an exchange. */
   readonly publicKeyAtHand: () => Promise<Uint8Array | undefined>;
+  /** Bytes of a coordinate, once a signature has shown it. */
+  shownBytes?: number;
 }
 
 /** What a directory lists is on the card. */
@@ -104,6 +106,8 @@ export class EntryObjects {
       needsLogin: head.private || head.authId !== undefined,
       alwaysAuthenticate: head.userConsent === 1,
       primitives,
+      // One that wants the PIN before each use has one attempt.
+      findsCurve: type === "ec" && head.userConsent !== 1,
       local: key.access.has(KEY_ACCESS.LOCAL),
       alwaysSensitive: key.access.has(KEY_ACCESS.ALWAYS_SENSITIVE),
       neverExtractable: key.access.has(KEY_ACCESS.NEVER_EXTRACTABLE),
