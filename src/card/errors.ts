@@ -174,6 +174,7 @@ export function callSignal(options: CallOptions | undefined): AbortSignal | unde
  * @throws {CardCancelledError} after an abort; if there was one already, `read` is not called. {CardError} for anything but options.
  */
 export async function untilCancelled<T>(options: CallOptions | undefined, read: () => T | Promise<T>): Promise<T> {
+  if (options === undefined) return read();
   const signal = callSignal(options);
   throwIfAborted(signal, cancelled);
   return untilAborted(Promise.resolve(read()), signal, cancelled);

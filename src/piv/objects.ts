@@ -4,6 +4,7 @@ import { concat } from "../bytes/index.ts";
 import {
   type CardCertificate,
   type CardData,
+  type CardObjectBase,
   type CardPrivateKey,
   type CardPublicKey,
   StatusError,
@@ -57,17 +58,22 @@ export function isWritable({ tag }: Container): boolean {
 }
 
 /**
- * Whether a search reads `slot` at all. A search without an identifier reads only the retired slots that are probably
+ * The presence of an object in `slot`. A search without an identifier reads only the retired slots that are probably
  * used ({@link PivStore.expectsRetired}): each of the 20 slots costs an exchange.
  * @param what A retired key whose certificate is elsewhere is on the card, but its certificate is not.
  */
-async function isWorthAsking(
+function presence(
   store: PivStore,
   slot: KeySlot,
-  named: boolean,
   what: "key" | "certificate",
-): Promise<boolean> {
-  return named || slot.retired === undefined || (await store.expectsRetired(slot, slot.retired, what));
+  method: "hasCertificate" | "hasPublicKey" | "hasPrivateKey",
+): CardObjectBase["isPresent"] {
+  const { retired } = slot;
+  return ({ explicitlyRequested: named }, options) =>
+    untilCancelled(options, async () => {
+      const isWorthAsking = named || retired === undefined || (await store.expectsRetired(slot, retired, what));
+      return isWorthAsking && store[method](slot, named);
+    });
 }
 
 function certificateObject(store: PivStore, slot: KeySlot): CardCertificate {
@@ -79,12 +85,7 @@ function certificateObject(store: PivStore, slot: KeySlot): CardCertificate {
     private: false,
     modifiable: true,
     destroyable: true,
-    isPresent: ({ explicitlyRequested: named }, options) =>
-      untilCancelled(
-        options,
-        async () =>
-          (await isWorthAsking(store, slot, named, "certificate")) && (await store.hasCertificate(slot, named)),
-      ),
+    isPresent: presence(store, slot, "certificate", "hasCertificate"),
     value: (options) => untilCancelled(options, () => store.certificate(slot)),
   };
 }
@@ -100,11 +101,7 @@ function publicKeyObject(store: PivStore, slot: KeySlot): CardPublicKey {
       return store.foreseenType(slot);
     },
     usage: slot.usage,
-    isPresent: ({ explicitlyRequested: named }, options) =>
-      untilCancelled(
-        options,
-        async () => (await isWorthAsking(store, slot, named, "key")) && (await store.hasPublicKey(slot, named)),
-      ),
+    isPresent: presence(store, slot, "key", "hasPublicKey"),
     publicKey: (options) => untilCancelled(options, () => store.publicKey(slot, "certificate")),
   };
 }
@@ -141,11 +138,7 @@ function privateKeyObject(store: PivStore, slot: KeySlot): CardPrivateKey {
         async () => store.wasGenerated(slot) || ((await store.metadata(slot))?.generated ?? false),
       ),
     vendorAttributes: vendorAttributes(store, slot),
-    isPresent: ({ explicitlyRequested: named }, options) =>
-      untilCancelled(
-        options,
-        async () => (await isWorthAsking(store, slot, named, "key")) && (await store.hasPrivateKey(slot, named)),
-      ),
+    isPresent: presence(store, slot, "key", "hasPrivateKey"),
     publicKey: (options) =>
       untilCancelled(options, () => store.publicKey(slot, slot.pin === "never" ? "certificate" : "key")),
   };

@@ -177,7 +177,7 @@ async function fromFile(file: string): Promise<TokenCertificate> {
 async function openAgent({ environment: { env } }: CommandContext) {
   const { SshAgentConnection } = await import("../../ssh-agent/index.ts");
   const socket = env["SSH_AUTH_SOCK"];
-  // An agent that has ended is as good as none.
+  // An agent that has ended counts as no agent.
   return socket === undefined || socket === "" ? undefined : SshAgentConnection.open(socket).catch(() => undefined);
 }
 
