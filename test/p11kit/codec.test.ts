@@ -18,6 +18,7 @@ import { MECHANISM } from "../../src/p11kit/wire/mechanism.ts";
 import { decodeReply, decodeRequest, type Request } from "../../src/p11kit/wire/message.ts";
 import { ByteWriter, type Dialect, type Field, OPTIONAL_BYTES, ULONG } from "../../src/p11kit/wire/values.ts";
 import { dialect, DIALECTS, reply, request, template } from "./arbitrary.ts";
+import { shareOf } from "../seeded-random.ts";
 import { errorBody, replyBody, requestBody } from "./frames.ts";
 
 const [OLD, MIDDLE, NEW] = [{ offered: 0 }, { offered: 1 }, { offered: 2 }] as const;
@@ -59,7 +60,7 @@ describe("requests and responses", () => {
           expect(decodeRequest(requestBody(given, spoken), spoken)).toEqual(given);
         },
       ),
-      { numRuns: 1000 },
+      { numRuns: shareOf(1000) },
     );
   });
 
@@ -73,7 +74,7 @@ describe("requests and responses", () => {
       fc.property(any, ([spoken, asked, given]) => {
         expect(decodeReply(replyBody(asked.call, given, spoken), asked, spoken)).toEqual(given);
       }),
-      { numRuns: 1000 },
+      { numRuns: shareOf(1000) },
     );
   });
 
@@ -106,7 +107,7 @@ describe("requests and responses", () => {
           orOurError(() => decodeRequest(bytes.subarray(0, end % bytes.length), spoken));
         },
       ),
-      { numRuns: 1000 },
+      { numRuns: shareOf(1000) },
     );
   });
 
@@ -122,7 +123,7 @@ describe("requests and responses", () => {
         bytes[at % bytes.length] = byte;
         orOurError(() => decodeReply(bytes, asked, spoken));
       }),
-      { numRuns: 1000 },
+      { numRuns: shareOf(1000) },
     );
   });
 
@@ -236,7 +237,7 @@ describe("attributes", () => {
           expect(readBack(TEMPLATE, written(TEMPLATE, given as Template, spoken), spoken)).toEqual(given);
         },
       ),
-      { numRuns: 500 },
+      { numRuns: shareOf(500) },
     );
   });
 

@@ -113,7 +113,7 @@ test(
       const bodies = fc.sample(
         // Logins with any PIN would block it, and an event is waited for.
         request(dialect).filter(({ call }) => !/Login|PIN|InitToken|WaitFor/u.test(call.name)),
-        { numRuns: 20, seed: random.seed + conversation },
+        { numRuns: shareOf(20), seed: random.seed + conversation },
       );
       const incoming = new PassThrough();
       const outgoing = new PassThrough();

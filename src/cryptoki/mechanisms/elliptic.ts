@@ -75,6 +75,16 @@ function requirePoint(key: EcShape): EcPublicKey {
   throw new CryptokiError(CKR.KEY_TYPE_INCONSISTENT, "a public key is needed for this");
 }
 
+/** Verification asks for it, and then the curve is known. */
+function signatureLength({ curve }: EcShape): number {
+  return curve ? 2 * curveInfo(curve).bytes : 0;
+}
+
+/** Without a curve the key truncates the digest itself. */
+function forCurve(digest: Uint8Array, { curve }: EcShape): Uint8Array {
+  return curve ? truncateDigest(digest, curve) : digest;
+}
+
 const ecdsaSignature: SchemeMaker<SignatureScheme> = (shape, hash, parameter) => {
   readNoParameter(parameter);
   const key = requireEc(shape);
@@ -85,10 +95,10 @@ const ecdsaSignature: SchemeMaker<SignatureScheme> = (shape, hash, parameter) =>
   return {
     hash,
     maxMessage: MAX_DIGEST,
-    signatureLength: 2 * curveInfo(key.curve).bytes,
+    signatureLength: signatureLength(key),
     async sign(user, digest, signal) {
       requireDigest(digest);
-      return user.use("ecdsa", truncateDigest(digest, key.curve), signal);
+      return user.use("ecdsa", forCurve(digest, key), signal);
     },
     verify(digest, signed) {
       requireDigest(digest);
@@ -118,10 +128,10 @@ const sha1Signature: SchemeMaker<SignatureScheme> = (shape, _hash, parameter) =>
     // The message is kept: the key determines whether the card or the host hashes it.
     hash: undefined,
     maxMessage: MAX_MESSAGE,
-    signatureLength: 2 * curveInfo(key.curve).bytes,
+    signatureLength: signatureLength(key),
     sign: async (user, message, signal) =>
       user.primitives.includes("ecdsa")
-        ? user.use("ecdsa", truncateDigest(await sha1(message), key.curve), signal)
+        ? user.use("ecdsa", forCurve(await sha1(message), key), signal)
         : user.use("ecdsa-sha1", message, signal),
     verify: async (message, signed) => verifyEcdsa(requirePoint(key), await sha1(message), signed),
   };
@@ -164,7 +174,7 @@ const agreement: SchemeMaker<AgreementScheme> = (shape, _hash, parameter) => {
 
 /** The other party's point, on the key's own curve. */
 function readPoint(own: KeyShape, publicData: Uint8Array): Uint8Array {
-  if (own.type === "ec") return decodeEcPoint(own.curve, publicData);
+  if (own.type === "ec" && own.curve) return decodeEcPoint(own.curve, publicData);
   if (own.type === "montgomery") return decodePoint25519(publicData);
   throw new CryptokiError(CKR.KEY_TYPE_INCONSISTENT, "the mechanism needs a key that agrees on secrets");
 }

@@ -270,9 +270,7 @@ async function signatureLength(
 ): Promise<number | undefined> {
   try {
     const { [CKA.KEY_TYPE]: type } = await application.C_GetAttributeValue(session, key, [CKA.KEY_TYPE]);
-    if (type === CKK.RSA) {
-      return (await application.C_GetAttributeValue(session, key, [CKA.MODULUS]))[CKA.MODULUS].length;
-    }
+    if (type === CKK.RSA) return await modulusLength(application, session, key);
     if (type !== CKK.EC) return undefined;
     const { [CKA.EC_PARAMS]: parameters } = await application.C_GetAttributeValue(session, key, [CKA.EC_PARAMS]);
     return 2 * curveInfo(decodeEcParameters(parameters)).bytes;
@@ -280,5 +278,16 @@ async function signatureLength(
     // A key that does not tell, or an unknown curve: the signature itself will show the length.
     if (error instanceof AttributeError || error instanceof DataError) return undefined;
     throw error;
+  }
+}
+
+/** In bytes. A card's directory often has the number of bits; otherwise the modulus itself is read. */
+async function modulusLength(application: CryptokiFunctions, session: number, key: number): Promise<number> {
+  try {
+    const { [CKA.MODULUS_BITS]: bits } = await application.C_GetAttributeValue(session, key, [CKA.MODULUS_BITS]);
+    return Math.ceil(bits / 8);
+  } catch (error) {
+    if (!(error instanceof AttributeError)) throw error;
+    return (await application.C_GetAttributeValue(session, key, [CKA.MODULUS]))[CKA.MODULUS].length;
   }
 }
