@@ -32,15 +32,11 @@ export function compileWalk(folder: string): Promise<string> {
   return compile("walk.cpp", path.join(folder, "walk"));
 }
 
-/** Compiles no-delay.cpp into `folder`. @returns The library to preload into pcscd. */
-export function compileNoDelay(folder: string): Promise<string> {
-  return compile("no-delay.cpp", path.join(folder, "no-delay.so"), "-shared", "-fPIC");
-}
-
-export async function compile(source: string, target: string, ...options: readonly string[]): Promise<string> {
+/** Compiles a file of this folder. @returns The program. */
+export async function compile(source: string, target: string): Promise<string> {
   requirePrograms("g++");
   const file = fileURLToPath(new URL(source, import.meta.url));
-  const { code, stderr } = await run("g++", ["-O1", ...options, "-o", target, file, "-ldl"]);
+  const { code, stderr } = await run("g++", ["-O1", "-o", target, file, "-ldl"]);
   if (code !== 0) throw new Error(`g++ does not compile ${source}:\n${stderr}`);
   return target;
 }

@@ -17,7 +17,7 @@ export interface CountedTable {
 export interface HostFigure {
   readonly title: string;
   readonly value: number;
-  readonly unit: "ratio" | "ms";
+  readonly unit: "ratio" | "ms" | "MiB" | "bytes";
   readonly atMost?: number;
   /** How it came about, for the reader. */
   readonly remark?: string;
@@ -67,8 +67,14 @@ export function toMarkdown(report: Report): string {
     lines.push("", `### ${title}`, "", ...countTable(rows, subject));
   }
   if (host.length > 0) {
-    const cells = host.map((figure) => [figure.title, figureText(figure), boundText(figure), figure.remark ?? ""]);
-    lines.push("", "### Host side", "", ...table(["figure", "measured", "at most", "how"], cells, new Set([1, 2])));
+    const cells = host.map((figure) => [
+      figure.title,
+      figureText(figure),
+      boundText(figure),
+      verdict(figure),
+      figure.remark ?? "",
+    ]);
+    lines.push("", "### Host side", "", ...table(["figure", "measured", "budget", "", "how"], cells, new Set([1, 2])));
   }
   const over = missed(report);
   lines.push(
@@ -92,13 +98,23 @@ function countTable(rows: readonly CountedRow[], subject: string): readonly stri
   return table(["APDUs", "budget", ...drivers], cells, new Set([1, ...drivers.map((_, index) => index + 2)]));
 }
 
+/** Digits after the point of a measured value. */
+const DIGITS: Readonly<Record<HostFigure["unit"], number>> = { ratio: 2, ms: 3, MiB: 2, bytes: 0 };
+
 function figureText({ value, unit }: HostFigure): string {
-  return unit === "ms" ? `${value.toFixed(3)} ms` : value.toFixed(2);
+  const text = value.toFixed(DIGITS[unit]);
+  return unit === "ratio" ? text : `${text} ${unit}`;
 }
 
 function boundText({ unit, atMost }: HostFigure): string {
   if (atMost === undefined) return "";
-  return unit === "ms" ? `${atMost} ms` : atMost.toFixed(2);
+  return unit === "ratio" ? atMost.toFixed(2) : `${atMost} ${unit}`;
+}
+
+/** Whether a figure keeps its bound. */
+function verdict({ value, atMost }: HostFigure): string {
+  if (atMost === undefined) return "";
+  return value <= atMost ? "under" : "**over**";
 }
 
 /** @param right Columns that are aligned to the right. */

@@ -18,13 +18,18 @@ import { certificateLengths } from "./certificates.ts";
 import { countCommandRows, countServedRows } from "./command.ts";
 import { countRows, exchangeLines, type Watcher } from "./count.ts";
 import type { CountedRun } from "./counted-run.ts";
-import { compileNoDelay, compileWalk, debianVersion, openSc, ours, ykcs11 } from "./drivers.ts";
+import { compileWalk, debianVersion, openSc, ours, ykcs11 } from "./drivers.ts";
+import { gcmTimes } from "./gcm.ts";
 import { hostTimes } from "./host-time.ts";
 import { countOthersCards } from "./others-cards.ts";
 import { remoteTimes } from "./remote.ts";
 import { type CountedTable, type HostFigure, type Report, toMarkdown } from "./report.ts";
 import { countPkcs15Rows, pkcs15Drivers } from "./pkcs15.ts";
+import { memoryGrowth } from "./memory-growth.ts";
 import { measureRoundTrip } from "./round-trip.ts";
+import { rpcTimes } from "./rpc.ts";
+import { openSession } from "./session.ts";
+import { softwareKeyTimes } from "./software-keys.ts";
 import { startUp } from "./start-up.ts";
 
 const { values: options } = parseArgs({
@@ -49,7 +54,8 @@ async function measure(folder: string): Promise<Report> {
   const drivers = [ours(await ownVersion()), await openSc(walk, keyFile), await ykcs11(walk)];
   const factory = new CardFactory();
   tell("waiting for pcscd");
-  await using daemon = await startFastPcscd(await compileNoDelay(folder));
+  // ykcs11 takes no reader with another name.
+  await using daemon = await startPcscd({ friendlyName: "Yubico Virtual PCD" });
   const cac = await cacDrivers(walk, await ownVersion());
   const pkcs15 = await pkcs15Drivers(walk, await ownVersion());
   const tables = [
@@ -67,7 +73,9 @@ async function measure(folder: string): Promise<Report> {
   const host = [
     await roundTrip(daemon),
     ...(await hostTimes(factory)),
+    ...(await sessionFigures(folder, factory)),
     ...(await remoteTimes(factory)),
+    ...(await rpcTimes(folder)),
     ...(await startUp(folder, daemon, factory)),
   ];
   return {
@@ -83,6 +91,12 @@ async function measure(folder: string): Promise<Report> {
     tables,
     host,
   };
+}
+
+/** Figures of keys and objects of a session, which the host computes and keeps. */
+async function sessionFigures(folder: string, factory: CardFactory): Promise<readonly HostFigure[]> {
+  await using open = await openSession(factory);
+  return [...(await softwareKeyTimes(open)), ...(await gcmTimes(folder)), ...(await memoryGrowth(open))];
 }
 
 /** The command, and clients of `serve`. */
@@ -105,16 +119,6 @@ async function roundTrip(daemon: Awaited<ReturnType<typeof startPcscd>>): Promis
     atMost: 1,
     remark: `${socket.toFixed(0)} µs; ${addon.toFixed(0)} µs; medians of ${rounds}, a card that answers at once`,
   };
-}
-
-/** pcscd with a reader whose name suits ykcs11, which takes no other. */
-async function startFastPcscd(preload: string): ReturnType<typeof startPcscd> {
-  process.env["LD_PRELOAD"] = preload;
-  try {
-    return await startPcscd({ friendlyName: "Yubico Virtual PCD" });
-  } finally {
-    delete process.env["LD_PRELOAD"];
-  }
 }
 
 async function ownVersion(): Promise<string> {

@@ -1,10 +1,10 @@
 import * as crypto from "node:crypto";
 import { performance } from "node:perf_hooks";
 import { fromHex, utf8 } from "../src/bytes/index.ts";
-import { CKA, CKF, CKM, Cryptoki, mechanismOf, MemoryReaders, profiles } from "../src/index.ts";
-import type { CardFactory } from "./cards.ts";
+import { CKA, CKM, mechanismOf } from "../src/index.ts";
 import { median } from "./median.ts";
 import type { HostFigure } from "./report.ts";
+import type { OpenSession } from "./session.ts";
 
 const WARM_UP = 300;
 const ROUNDS = 1500;
@@ -18,15 +18,7 @@ interface Comparison {
 }
 
 /** Keys of a session against node:crypto, in turns: C_SignInit and C_Sign, or C_VerifyInit and C_Verify, beside one call of Node's. */
-export async function softwareKeyTimes(factory: CardFactory): Promise<readonly HostFigure[]> {
-  const readers = new MemoryReaders();
-  readers.plug("Reader");
-  readers.insert("Reader", await factory.make("short", false));
-  const pcsc = readers.client();
-  const cryptoki = new Cryptoki({ pcsc, profiles });
-  await cryptoki.C_Initialize();
-  const [slot = -1] = await cryptoki.C_GetSlotList(true);
-  const session = await cryptoki.C_OpenSession(slot, CKF.SERIAL_SESSION);
+export async function softwareKeyTimes({ cryptoki, session }: OpenSession): Promise<readonly HostFigure[]> {
   const rsa = await cryptoki.C_GenerateKeyPair(
     session,
     { mechanism: CKM.RSA_PKCS_KEY_PAIR_GEN },
@@ -77,8 +69,6 @@ export async function softwareKeyTimes(factory: CardFactory): Promise<readonly H
   ];
   const figures: HostFigure[] = [];
   for (const comparison of comparisons) figures.push(await compare(comparison));
-  await cryptoki.C_Finalize();
-  await pcsc.close();
   return figures;
 }
 

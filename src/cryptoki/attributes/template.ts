@@ -76,9 +76,12 @@ function isOfKind(kind: AttributeKind, value: unknown, depth: number): value is 
   }
 }
 
+const EMPTY = new Uint8Array();
+
 /** Copies a value. */
 export function ownValue(value: AttributeValue): AttributeValue {
-  if (value instanceof Uint8Array) return copySecret(value);
+  // Most objects have several empty values, and an array of its own takes 300 bytes.
+  if (value instanceof Uint8Array) return value.length === 0 ? EMPTY : copySecret(value);
   if (value instanceof Date) return new Date(value);
   if (isMechanisms(value)) return [...value];
   if (!isObject(value)) return value;

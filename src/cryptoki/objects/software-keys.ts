@@ -27,8 +27,11 @@ export function completePublicKey(values: Values): KeyMaterial {
   const key = asCallerError(CKR.ATTRIBUTE_VALUE_INVALID, () => readPublicKey(values));
   setPublicKey(values, key);
   requireOwnInfo(values, key);
-  return { class: "public", publicKey: () => Promise.resolve(key) };
+  return publicMaterial(key);
 }
+
+/** A function of its own, so that what it returns keeps nothing but the key in memory. */
+const publicMaterial = (key: PublicKey): KeyMaterial => ({ class: "public", publicKey: () => Promise.resolve(key) });
 
 function readPublicKey(values: Values): PublicKey {
   const keyType = numberOf(values, CKA.KEY_TYPE) ?? CKK.RSA;
