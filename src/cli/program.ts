@@ -11,6 +11,7 @@ import { addDecrypt } from "./commands/decrypt.ts";
 import { addDelete } from "./commands/delete.ts";
 import { addDemo } from "./commands/demo.ts";
 import { addDerive } from "./commands/derive.ts";
+import { addEncrypt } from "./commands/encrypt.ts";
 import { addHash } from "./commands/hash.ts";
 import { addImport } from "./commands/import.ts";
 import { addKey } from "./commands/key.ts";
@@ -69,6 +70,7 @@ const COMMANDS: Readonly<Record<string, (program: Command, environment: Environm
   read: addRead,
   sign: addSign,
   verify: addVerify,
+  encrypt: addEncrypt,
   decrypt: addDecrypt,
   derive: addDerive,
   import: addImport,
