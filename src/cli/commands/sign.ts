@@ -13,14 +13,21 @@ import {
   type HashedInput,
   HASHES,
   hostHash,
-  requireSigningKey,
   type SignatureFormat,
   signatureMechanism,
   type SignatureScheme,
   signatureScheme,
-  type SigningKey,
+  signingKeyOf,
+  type SigningShape,
 } from "../input/signature.ts";
-import { choosePrivateKey, openSessionFor, readSelection, type SelectionOptions, USE } from "../input/selection.ts";
+import {
+  choosePrivateKey,
+  KEYS_FIRST,
+  openSessionFor,
+  readSelection,
+  type SelectionOptions,
+  USE,
+} from "../input/selection.ts";
 import { uriAndFile } from "../input/token.ts";
 import { UsageError } from "../output/failures.ts";
 import { ONLY_AS, refuseOptions, type SignAsOptions, signAsOptions } from "../formats/options.ts";
@@ -90,10 +97,10 @@ export function addSign(program: Command, environment: Environment): void {
       const { uri, file } = uriAndFile(first, second);
       const selection = readSelection(options, uri);
       const message = await Message.open(context, file);
-      const session = await openSessionFor(context, selection, uri);
+      const session = await openSessionFor(context, selection, uri, KEYS_FIRST);
       const offered = await session.mechanisms();
-      const check = async (candidate: ObjectEntry): Promise<[SigningKey, SignatureScheme]> => {
-        const publicKey = requireSigningKey(await session.publicKey(candidate));
+      const check = async (candidate: ObjectEntry): Promise<[SigningShape, SignatureScheme]> => {
+        const publicKey = await signingKeyOf(session, candidate);
         if (options.format !== undefined && publicKey.type !== "ec")
           throw new UsageError("--format is for ECDSA signatures; this key makes none");
         return [publicKey, signatureScheme(publicKey, options, offered)];
@@ -113,7 +120,7 @@ export function addSign(program: Command, environment: Environment): void {
         signature: encode(signature, options.encoding === "hex" ? "hex" : "base64"),
         mechanism: `CKM_${scheme.name}`,
         ...(publicKey.type === "ec" && { format: options.format ?? "der" }),
-        key: { id: toHex(key.id), label: key.label, uri: formatUri(objectUri(session.token, key)) },
+        key: { id: toHex(key.id), label: key.label, uri: formatUri(objectUri(await session.tokenInfo(), key)) },
       });
     },
   );

@@ -113,7 +113,7 @@ function hint(bytes: Uint8Array, { encoding, hash, mechanism }: VerifyOptions): 
 async function findKey(context: CommandContext, options: VerifyOptions, uri?: string): Promise<SigningKey> {
   if (options.key === undefined) {
     const selection = readSelection(options, uri);
-    const session = await openSessionFor(context, selection, uri);
+    const session = await openSessionFor(context, selection, uri, [["public"]]);
     const object = await chooseObject(session, "public", selection);
     return requireSigningKey(await session.publicKey(object));
   }

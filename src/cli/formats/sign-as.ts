@@ -11,7 +11,7 @@ import { deliver, encode, type Encoding } from "../output/encoding.ts";
 import { NotFoundError, UsageError } from "../output/failures.ts";
 import { openInput } from "../output/printer.ts";
 import { Progress } from "../output/progress.ts";
-import { type ObjectEntry, TokenSession } from "../session.ts";
+import { type AnySession, type ObjectEntry, TokenSession } from "../session.ts";
 import { asCommandErrors } from "./errors.ts";
 import { ONLY_AS, refuseOptions, type SignAsOptions, type SignedFormat } from "./options.ts";
 import { FORMATS, type SigningFormat, type SigningInput } from "./signing.ts";
@@ -26,7 +26,7 @@ interface Options extends SelectionOptions, SignAsOptions {
 
 /** A key, and what a document says of it. */
 interface Signer {
-  readonly session: TokenSession;
+  readonly session: AnySession;
   readonly entry: ObjectEntry;
   readonly key: Key;
 }
@@ -95,11 +95,11 @@ export async function signAs(
     progress.end();
   }
   const results = files.map((input, index) => ({ input, output: outputs[index] }));
-  context.print.done(`Signed ${files.length} files`, { as, key: describeKey(signer), files: results });
+  context.print.done(`Signed ${files.length} files`, { as, key: await describeKey(signer), files: results });
 }
 
-function describeKey({ session, entry }: Signer): object {
-  return { id: toHex(entry.id), label: entry.label, uri: formatUri(objectUri(session.token, entry)) };
+async function describeKey({ session, entry }: Signer): Promise<object> {
+  return { id: toHex(entry.id), label: entry.label, uri: formatUri(objectUri(await session.tokenInfo(), entry)) };
 }
 
 async function tellOne(
@@ -117,7 +117,7 @@ async function tellOne(
   const document = format.isText
     ? { document: Buffer.from(signed).toString().trimEnd() }
     : { document: encode(signed, "base64") };
-  print.document({ as, key: describeKey(signer), ...(toFile ? { output } : document) });
+  print.document({ as, key: await describeKey(signer), ...(toFile ? { output } : document) });
 }
 
 /** The files that are written for many inputs. @throws {UsageError} if one exists, or would be written twice. */
@@ -178,7 +178,7 @@ async function signFile(
 /** The key that the command line names; with --jobs, also on other cards. */
 async function findSigners(context: CommandContext, options: Options, uri: string | undefined): Promise<Signer[]> {
   const selection = readSelection(options, uri);
-  const find = async (session: TokenSession): Promise<Signer> => {
+  const find = async (session: AnySession): Promise<Signer> => {
     const entry = await choosePrivateKey(session, selection, USE.sign);
     return { session, entry, key: session.key(entry) };
   };
