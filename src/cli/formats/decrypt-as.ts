@@ -6,7 +6,7 @@ import { FOR, readInput, writeWhole } from "../input/files.ts";
 import { choosePrivateKey, openSessionFor, readSelection, type SelectionOptions, USE } from "../input/selection.ts";
 import { deliver, encode, type Encoding } from "../output/encoding.ts";
 import { NotFoundError } from "../output/failures.ts";
-import type { ObjectEntry, TokenSession } from "../session.ts";
+import type { AnySession, ObjectEntry } from "../session.ts";
 import { asCommandErrors } from "./errors.ts";
 import { type EncryptedFormat, refuseOptions } from "./options.ts";
 
@@ -53,7 +53,7 @@ export async function decryptAs(
 }
 
 /** The key that is named; otherwise the only one that decrypts, or else the only one that agrees on secrets. */
-async function keyFor(session: TokenSession, selection: ReturnType<typeof readSelection>): Promise<ObjectEntry> {
+async function keyFor(session: AnySession, selection: ReturnType<typeof readSelection>): Promise<ObjectEntry> {
   try {
     return await choosePrivateKey(session, selection, USE.decrypt);
   } catch (error) {
