@@ -2,7 +2,7 @@
  * Certificates of keys on tokens: made, written beside their keys, renewed, and the keys proved. Everything here goes through the C_ functions,
  * so it works with the tokens of any module.
  */
-export { CertificateError } from "./error.ts";
+export { CertificateError, type CertificateProblem } from "./error.ts";
 export { proveKey, type KeyProof, type ProvableKey } from "./key-proof.ts";
 export { type CertificateContents, makeRequest, makeSelfSigned, renewedContents } from "./making.ts";
 export { privateKeyTemplate } from "./private-key-template.ts";

@@ -13,6 +13,7 @@ import { addDecrypt } from "./commands/decrypt.ts";
 import { addDelete } from "./commands/delete.ts";
 import { addDemo } from "./commands/demo.ts";
 import { addDerive } from "./commands/derive.ts";
+import { addEncrypt } from "./commands/encrypt.ts";
 import { addGitSign } from "./commands/git-sign.ts";
 import { addHash } from "./commands/hash.ts";
 import { addImport } from "./commands/import.ts";
@@ -73,6 +74,7 @@ const COMMANDS: Readonly<Record<string, (program: Command, environment: Environm
   read: addRead,
   sign: addSign,
   verify: addVerify,
+  encrypt: addEncrypt,
   decrypt: addDecrypt,
   derive: addDerive,
   import: addImport,

@@ -1,4 +1,4 @@
-/** What goes wrong with a format, beside what the key's {@link TokenError} tells. */
+/** What goes wrong with a format, beside what the TokenError of the key tells. */
 export type FormatProblem =
   /** The package that knows the format is not installed; the message has the line that installs it. */
   | "LIBRARY_MISSING"

@@ -1,5 +1,5 @@
 /** Certificate requests and self-signed certificates with keys of tokens, and requests that renew a certificate. */
-export { CertificateError } from "../certificates/index.ts";
+export { CertificateError, type CertificateProblem } from "../certificates/index.ts";
 export {
   type ContentsOptions,
   createRequest,

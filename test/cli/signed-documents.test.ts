@@ -129,6 +129,23 @@ test("files that exist, one output for two, and options of other formats are ref
   }
 });
 
+test("a message that is encrypted for the certificate of a key is decrypted with it", async () => {
+  const pem = folder.file("rsa.pem", (await certificate("02")).toString());
+  for (const as of ["cms", "jwe"]) {
+    const message = folder.file(`letter.${as}`);
+    const encrypt = ["encrypt", "--as", as, "--certificate", pem, letter, "--output", message];
+    expect(await cryptoki(encrypt)).toMatchObject({ code: 0, stderr: "", stdout: "" });
+    expect(await onCard("decrypt", "--id", "02", "--as", as, message)).toMatchObject({
+      code: 0,
+      stdout: "an important letter\n",
+    });
+  }
+  expect(await onCard("decrypt", "--id", "02", "--as", "cms", letter)).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining("the message cannot be parsed"),
+  });
+});
+
 test("a certificate that is not fit is a warning, and an error with --strict; one of another key is an error", async () => {
   const key = (await certificate("01")).publicKey.export({ format: "pem", type: "spki" }).toString();
   const old = folder.file("old.pem", await authority.issue(key, "Old", ["keyUsage=digitalSignature"], ["-days", "-1"]));

@@ -5,6 +5,7 @@ import { action } from "../context.ts";
 import { decode, deliver, encode, ENCODINGS, type Encoding } from "../output/encoding.ts";
 import type { Environment } from "../output/printer.ts";
 import { UsageError } from "../output/failures.ts";
+import { ENCRYPTED_FORMATS, type EncryptedFormat } from "../formats/options.ts";
 import { FOR, readInput, writeWhole } from "../input/files.ts";
 import { examples } from "../input/options.ts";
 import { canonicalName, decryptionMechanism, HASHES } from "../input/signature.ts";
@@ -19,6 +20,7 @@ import {
 import { uriAndFile } from "../input/token.ts";
 
 interface DecryptOptions extends SelectionOptions {
+  readonly as?: EncryptedFormat;
   readonly mechanism?: string;
   readonly hash?: HashName;
   readonly inputEncoding: Encoding;
@@ -38,6 +40,11 @@ export function addDecrypt(program: Command, environment: Environment): void {
     .argument("[file]", "the ciphertext; default: standard input (also -)")
     .option("--id <hex>", "the key's CKA_ID")
     .option("--label <text>", "the CKA_LABEL of the key, its public key or its certificate")
+    .addOption(
+      new Option("--as <format>", "the file is a message of this format, also for an EC key").choices(
+        ENCRYPTED_FORMATS,
+      ),
+    )
     .option("--mechanism <name>", "RSA_PKCS, or RSA_PKCS_OAEP")
     .addOption(new Option("--hash <name>", "the hash for OAEP; default: sha1").choices(HASHES))
     .addOption(
@@ -50,6 +57,7 @@ export function addDecrypt(program: Command, environment: Environment): void {
       examples(
         ["cryptoki decrypt --id 03 secret.bin --output secret.txt", "PKCS #1 v1.5"],
         ["cryptoki decrypt --id 03 --hash sha256 < secret.bin", "OAEP with SHA-256"],
+        ["cryptoki decrypt --id 03 --as cms letter.p7m", "a CMS message"],
       ),
     );
   action<DecryptOptions, [string | undefined, string | undefined]>(
@@ -57,6 +65,11 @@ export function addDecrypt(program: Command, environment: Environment): void {
     environment,
     async (context, options, ...two) => {
       const { uri, file } = uriAndFile(...two);
+      if (options.as !== undefined) {
+        const { decryptAs } = await import("../formats/decrypt-as.ts");
+        await decryptAs(context, options.as, options, uri, file);
+        return;
+      }
       const mechanism = decryptionMechanism(oaepHash(options));
       const selection = readSelection(options, uri);
       const ciphertext = decode(

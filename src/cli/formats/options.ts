@@ -2,7 +2,7 @@ import { type Command, Option } from "commander";
 import { UsageError } from "../output/failures.ts";
 
 /** Formats of signed documents. */
-export const SIGNED_FORMATS = ["cms", "cades", "smime", "pdf", "jws", "jwt", "cose", "xml", "authenticode"] as const;
+const SIGNED_FORMATS = ["cms", "cades", "smime", "pdf", "jws", "jwt", "cose", "xml", "authenticode"] as const;
 export type SignedFormat = (typeof SIGNED_FORMATS)[number];
 
 /** Formats of encrypted messages. */

@@ -17,7 +17,7 @@ const PIN_SOURCES = [
   "passwordSource",
 ] as const;
 /** Options that name an input file. */
-const INPUTS = ["signature", "key", "peer", "ca"] as const;
+const INPUTS = ["signature", "key", "peer", "ca", "certificate", "trust"] as const;
 /** Options that name the file of a virtual card. */
 const CARDS = ["virtual", "file"] as const;
 

@@ -21,7 +21,7 @@ interface XmlList<T> {
   GetIterator(): Iterable<T>;
 }
 
-export interface XmlReference {
+interface XmlReference {
   readonly Uri: string | null;
   readonly Transforms: XmlList<{ readonly Algorithm: string }>;
   readonly DigestMethod: { readonly Algorithm: string };
@@ -44,7 +44,7 @@ interface SignOptions {
   }[];
 }
 
-export interface XmlAlgorithm {
+interface XmlAlgorithm {
   readonly name: string;
   readonly hash: { readonly name: string };
 }

@@ -14,6 +14,7 @@ const PACKAGE_OF: Readonly<Record<string, string>> = {
   "opensc-tool": "opensc",
   p11tool: "gnutls-bin",
   pk12util: "libnss3-tools",
+  pdfsig: "poppler-utils",
   "piv-tool": "opensc",
   "pkcs11-tool": "opensc",
   "pkcs15-init": "opensc",
