@@ -9,12 +9,16 @@ import { createRequire } from "node:module";
 import path from "node:path";
 
 const PACKAGES = [
+  "age",
   "cackey",
   "coolkey",
   "default-jdk-headless",
+  "fish",
   "g++",
+  "git",
   "gnupg",
   "gnutls-bin",
+  "groff-base",
   "libcacard0",
   "libengine-pkcs11-openssl",
   "libnss3-tools",
@@ -24,17 +28,23 @@ const PACKAGES = [
   "openssh-client",
   "openssh-server",
   "openssl",
+  "osslsigncode",
   "p11-kit",
   "p11-kit-modules",
   "pcscd",
   "pkg-config",
+  "poppler-utils",
   "python3",
+  "qpdf",
   "scdaemon",
   "softhsm2",
+  "systemd",
   "vsmartcard-vpcd",
+  "xmlsec1",
   "ykcs11",
   "yubico-piv-tool",
   "yubikey-manager",
+  "zsh",
 ];
 
 /**

@@ -1,7 +1,10 @@
 import type { Writable } from "node:stream";
 import { finished } from "node:stream/promises";
+import path from "node:path";
 import type { Command } from "commander";
 import { DataError } from "../../bytes/index.ts";
+import type { CardProfile } from "../../card/index.ts";
+import { createProfiles, directoryStore, profiles } from "../../index.ts";
 import { MemoryReaders, openSystemPcsc, type Pcsc, type PcscTransport } from "../../pcsc/index.ts";
 import type {
   KeyTypeName,
@@ -69,6 +72,17 @@ export async function openPcsc(
   const socket = env["PCSCLITE_CSOCK_NAME"];
   const wanted = transport === "auto" ? undefined : transport;
   return openSystemPcsc({ patience, transport: wanted, ...(socket && { socket }) });
+}
+
+/**
+ * Every card profile: with --cache over the folder in which this user keeps copies of cards' public data, if the environment names one (XDG
+ * Base Directory Specification).
+ */
+export function openProfiles({ cache }: GlobalOptions, { env }: Environment): readonly CardProfile[] {
+  const { XDG_CACHE_HOME: caches, HOME: home = "" } = env;
+  const folder = caches !== undefined && path.isAbsolute(caches) ? caches : path.join(home, ".cache");
+  if (!cache || !path.isAbsolute(folder)) return profiles;
+  return createProfiles({ store: directoryStore(path.join(folder, "cryptoki", "cards")) });
 }
 
 /** A reader of this process with a card in it. */

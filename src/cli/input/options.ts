@@ -15,6 +15,7 @@ export interface GlobalOptions {
   /** In seconds. */
   readonly patience?: number;
   readonly verifyResults?: ResultVerification;
+  readonly cache?: true;
   readonly json?: true;
   readonly trace?: true;
   readonly record?: string;
@@ -70,6 +71,12 @@ export function addGlobalOptions(program: Command): void {
       )
         .choices(["known", "always"] satisfies ResultVerification[])
         .conflicts("server"),
+    )
+    .addOption(
+      new Option(
+        "--cache",
+        "keep copies of certificates and other public data of cards in $XDG_CACHE_HOME/cryptoki/cards, and use them: fewer exchanges",
+      ).conflicts("server"),
     )
     .addOption(new Option("--json", "print JSON; errors too, on standard error"))
     .addOption(
@@ -127,6 +134,7 @@ const OF_CARDS = {
   pinSource: "--pin-source",
   patience: "--patience",
   verifyResults: "--verify-results",
+  cache: "--cache",
   trace: "--trace",
   record: "--record",
 } as const satisfies Partial<Record<keyof GlobalOptions, string>>;

@@ -9,6 +9,8 @@ jest.setTimeout(300_000);
 
 const PROJECT = fileURLToPath(new URL("../../..", import.meta.url));
 let folder: string;
+/** What npm said while it installed the package. */
+let remarks = "";
 
 /** Runs a program in the empty project, as for a user without a smart-card daemon. */
 async function succeed(program: string, ...args: string[]): Promise<RunResult> {
@@ -25,7 +27,7 @@ beforeAll(async () => {
   expect(packed).toMatchObject({ code: 0 });
   const [archive] = (await readdir(folder)).filter((name) => name.endsWith(".tgz"));
   await succeed("npm", "init", "-y");
-  await succeed("npm", "install", "--no-audit", "--no-fund", `./${archive ?? ""}`);
+  ({ stderr: remarks } = await succeed("npm", "install", "--no-audit", "--no-fund", `./${archive ?? ""}`));
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
@@ -36,6 +38,17 @@ test("installs without a native build or an install script", async () => {
   expect(Object.entries(lock.packages).filter(([, { hasInstallScript }]) => hasInstallScript)).toEqual([]);
   const files = await readdir(path.join(folder, "node_modules"), { recursive: true });
   expect(files.filter((name) => name.endsWith(".node"))).toEqual([]);
+});
+
+test("is installed without a warning, with every file that README links to, and no source map", async () => {
+  expect(remarks).toBe("");
+  const installed = path.join(folder, "node_modules", "cryptoki");
+  const readme = await readFile(path.join(installed, "README.md"), "utf8");
+  const links = [...readme.matchAll(/\]\((?!https?:|#)([^)#]+)/gu)].map(([, link = ""]) => link);
+  const files = await readdir(installed, { recursive: true });
+  expect(links.length).toBeGreaterThan(10);
+  expect(links.filter((link) => !files.includes(link.replace(/\/$/u, "")))).toEqual([]);
+  expect(files.filter((name) => name.endsWith(".map"))).toEqual([]);
 });
 
 test("brings no optional package, and names it as a peer", async () => {
