@@ -19,6 +19,14 @@ interface OwnAbortSignal {
   removeEventListener(type: "abort", listener: Listener): void;
 }
 
+/** URL standard, section 6.1. */
+export type URL = Global<"URL", { readonly href: string }>;
+
+/** Node's Buffer; without its declaration what it extends. */
+export type Buffer = typeof globalThis extends { readonly Buffer: { alloc(size: number): infer Instance } }
+  ? Instance
+  : Uint8Array;
+
 export type DOMException = Global<"DOMException", Error>;
 
 declare global {
