@@ -20,11 +20,13 @@ const PLATFORM = "platform-types";
 /** What platform-types.d.ts has in place of Node's and the DOM's declarations. */
 const PLATFORM_TYPES = new Set([
   "AbortSignal",
+  "Buffer",
   "Crypto",
   "DOMException",
   "Duplex",
   "KeyObject",
   "ReadableStream",
+  "URL",
   "WritableStream",
 ]);
 /** Of these, the ones that it declares as globals. */

@@ -4,9 +4,8 @@
  */
 
 /** The type of a global class's objects; `Own` where the program does not declare the class. */
-type Global<Name extends string, Own> = typeof globalThis extends Readonly<Record<Name, { readonly prototype: infer Instance }>>
-  ? Instance
-  : Own;
+type Global<Name extends string, Own> =
+  typeof globalThis extends Readonly<Record<Name, { readonly prototype: infer Instance }>> ? Instance : Own;
 
 type Listener = (event: never) => void;
 
@@ -20,18 +19,24 @@ interface OwnAbortSignal {
   removeEventListener(type: "abort", listener: Listener): void;
 }
 
+/** URL standard, section 6.1. */
+export type URL = Global<"URL", { readonly href: string }>;
+
+/** Node's Buffer; without its declaration what it extends. */
+export type Buffer = typeof globalThis extends { readonly Buffer: { alloc(size: number): infer Instance } }
+  ? Instance
+  : Uint8Array;
+
 export type DOMException = Global<"DOMException", Error>;
 
 declare global {
   // The DOM's and Node's declarations merge with these: a generic class cannot be looked up as AbortSignal is.
   /** A stream that is read (Streams standard, section 4). */
-  // eslint-disable-next-line @typescript-eslint/no-explicit-any, @typescript-eslint/no-unused-vars -- As the DOM has it.
   interface ReadableStream<R = any> {
     readonly locked: boolean;
     cancel(reason?: unknown): Promise<void>;
   }
   /** A stream that is written to (Streams standard, section 5). */
-  // eslint-disable-next-line @typescript-eslint/no-explicit-any, @typescript-eslint/no-unused-vars -- As the DOM has it.
   interface WritableStream<W = any> {
     readonly locked: boolean;
     abort(reason?: unknown): Promise<void>;

@@ -173,3 +173,20 @@ test.each(["node-22", "node-24", process.execPath])(
     expect(stdout).toBe("function,function,function,function 0 true\n");
   },
 );
+
+test("reaches the system's library by koffi that was installed without its install script", async () => {
+  const { dependencies } = JSON.parse(
+    await readFile(path.join(PROJECT, "test/interop/native/package.json"), "utf8"),
+  ) as { dependencies: { koffi: string } };
+  await succeed("npm", "install", "--ignore-scripts", "--no-audit", "--no-fund", `koffi@${dependencies.koffi}`);
+  const program = `
+    import { openSystemPcsc } from "cryptoki";
+    const { pcsc, transport } = await openSystemPcsc({ transport: "native" });
+    const answer = await pcsc.readers().catch((error) => error.codeName);
+    await pcsc.close();
+    console.log(transport, answer);
+  `;
+  const { stdout } = await succeed("node", "--input-type=module", "--eval", program);
+  // The library's own answer: there is no daemon.
+  expect(stdout).toBe("native SCARD_E_NO_SERVICE\n");
+});

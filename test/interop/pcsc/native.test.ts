@@ -26,6 +26,15 @@ describePcsc("the system's library by koffi", {
   lacks: [],
 });
 
+test("koffi 2 is taken, too", async () => {
+  await using daemon = await startPcscd();
+  const pcsc = await openNative(createRequire(new URL("../cac/package.json", import.meta.url))("koffi"));
+  expect((await pcsc.readers()).map(({ name, present }) => [name, present])).toEqual(
+    daemon.readers.map((name) => [name, false]),
+  );
+  await pcsc.close();
+}, 1_200_000);
+
 /** More than the four threads of Node's pool. */
 const MANY = 6;
 
