@@ -281,10 +281,14 @@ export class PivToken implements CardToken {
     options?: CallOptions,
   ): Promise<Uint8Array> {
     const slot = this.#slotOf(key);
+    let known = await this.#store.usableKey(slot);
+    let isCopy = this.#store.isCopy(slot);
     // Nothing proves a shared secret, and a key that wants its PIN before each use is not tried twice.
-    if (primitive === "ecdh" || this.#store.pinPolicy(slot) === "always") await this.#store.confirm(slot);
-    const known = await this.#store.usableKey(slot);
-    const isCopy = this.#store.isCopy(slot);
+    if (isCopy && (primitive === "ecdh" || known.slot.pin === "always")) {
+      await this.#store.confirm(slot);
+      known = await this.#store.usableKey(slot);
+      isCopy = false;
+    }
     try {
       const result = await this.#compute({ key: known, primitive, input }, options);
       return isCopy ? await checkedResult(known.publicKey, primitive, input, result) : result;

@@ -239,12 +239,13 @@ export function privateKeyObject(
   // A key generated on the card never left it; for any other this is unknown.
   const local = object.local ?? false;
   const usage = new UsageSources(object, key);
+  const { type } = object;
   const rsaSecret = secretOf(key, (type) => type === "rsa");
   return {
     key: {
       class: "private",
       key: {
-        shape: () => (object.type ? Promise.resolve(object.type) : key()),
+        shape: () => (type ? Promise.resolve(type) : key()),
         publicKey: key,
         primitives: object.primitives,
         // Read each time: the card may report another policy later.
