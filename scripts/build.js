@@ -69,6 +69,7 @@ const command = await build({
   ...shared,
   entryPoints: [
     { in: "src/cli/launch.ts", out: "cli/main" },
+    { in: "src/cli/age-plugin.ts", out: "cli/age-plugin-cryptoki" },
     { in: "src/cli/main.ts", out: "cli/command" },
   ],
   format: "cjs",

@@ -194,7 +194,7 @@ const VERSION = contextTag(0, "constructed");
 const BEFORE_SUBJECT = 4;
 /** Most bytes of identifier and length octets: {@link derLength} needs no more. */
 const HEADER = 6;
-/** Most bytes of a certificate that are read for its subject. */
+/** Most bytes of a certificate that are read for one of these fields. */
 const MAX_HEAD = 4096;
 
 /**
@@ -203,6 +203,16 @@ const MAX_HEAD = 4096;
  * @throws {DataError} if it is not a certificate, or its subject is far from its beginning.
  */
 export function findSubject(head: Uint8Array): Uint8Array | number {
+  return findField(head, BEFORE_SUBJECT);
+}
+
+/** As {@link findSubject}, of the field behind it: SubjectPublicKeyInfo, DER. */
+export function findPublicKey(head: Uint8Array): Uint8Array | number {
+  return findField(head, BEFORE_SUBJECT + 1);
+}
+
+/** @param index Of the field in the TBSCertificate, from 0, without the version. */
+function findField(head: Uint8Array, index: number): Uint8Array | number {
   let at = 0;
   // Into the certificate, and into its TBSCertificate.
   for (let level = 0; level < 2; level++) {
@@ -212,7 +222,7 @@ export function findSubject(head: Uint8Array): Uint8Array | number {
     if (tag !== TAG.SEQUENCE) throw new DataError("certificate: a SEQUENCE is missing");
     at += length < 0x80 ? 2 : 2 + (length & 0x7f);
   }
-  let before = head[at] === VERSION ? BEFORE_SUBJECT + 1 : BEFORE_SUBJECT;
+  let before = head[at] === VERSION ? index + 1 : index;
   for (;;) {
     const element = head.subarray(at);
     if (element.length < HEADER) return wanted(at + HEADER);
@@ -223,7 +233,7 @@ export function findSubject(head: Uint8Array): Uint8Array | number {
 }
 
 function wanted(bytes: number): number {
-  if (bytes > MAX_HEAD) throw new DataError("certificate: its subject is too far from its beginning");
+  if (bytes > MAX_HEAD) throw new DataError("certificate: a field is too far from its beginning");
   return bytes;
 }
 

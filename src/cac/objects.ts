@@ -5,14 +5,23 @@ import { concat, DataError, equalBytes, toHex } from "../bytes/index.ts";
 import {
   type CardCertificate,
   type CardData,
+  type CardObjectBase,
   type CardPrivateKey,
   type CardPublicKey,
   isAnswer,
   isMalformed,
   readTwiceIfMalformed,
+  untilCancelled,
 } from "../card/index.ts";
 import { BufferFile, encodeSimpleTlvs, joinBuffers, readTagLengths } from "./buffers.ts";
-import { type CertificateSource, commonName, findSubject, inflated, type StoredCertificate } from "./certificates.ts";
+import {
+  type CertificateSource,
+  commonName,
+  findPublicKey,
+  findSubject,
+  inflated,
+  type StoredCertificate,
+} from "./certificates.ts";
 import { getProperties, addressName } from "./commands.ts";
 import { type ContainerEntry, type PkiEntry, readProperties } from "./data-model.ts";
 import { type CacSession, NoSuchPlaceError } from "./session.ts";
@@ -91,12 +100,13 @@ function lengthOf(bytes: Uint8Array): Uint8Array {
   return Uint8Array.of(bytes.length & 0xff, bytes.length >> 8);
 }
 
-/** Bytes of a certificate that are requested first for its subject: as many as the first exchange returns anyway. */
+/** Bytes of a certificate that are requested first for one of its fields: as many as the first exchange returns anyway. */
 const HEAD = 200;
 
 /** A private key and its certificate on the card; everything is read on first use, and once. */
 export class PkiObject {
   readonly entry: PkiEntry;
+  readonly #session: CacSession;
   readonly #source: CertificateSource;
   #readAgain = false;
   readonly isPresent: () => Promise<boolean>;
@@ -107,21 +117,21 @@ export class PkiObject {
   /** SubjectPublicKeyInfo, DER. Errors as {@link certificate}. */
   readonly publicKey: () => Promise<Uint8Array>;
 
-  constructor(entry: PkiEntry, source: CertificateSource) {
+  /** @param session Of the card that `source` reads. */
+  constructor(session: CacSession, entry: PkiEntry, source: CertificateSource) {
+    this.#session = session;
     this.entry = entry;
     this.#source = source;
     this.isPresent = memoizeAsync(() => source.isPresent());
-    this.stored = memoizeAsync(() => this.#parsed(() => source.read()));
+    this.stored = memoizeAsync(() => this.#together(() => source.read()));
     this.certificate = memoizeAsync(() => this.#parsed(async () => inflated(await this.stored())));
-    this.publicKey = memoizeAsync(() =>
-      this.#parsed(async () => parseCertificate(await this.certificate()).subjectPublicKeyInfo),
-    );
+    this.publicKey = memoizeAsync(() => this.#together(() => this.#publicKey()));
   }
 
   /** The common name of the certificate's subject; undefined if there is none, or it cannot be read. */
   async holder(): Promise<string | undefined> {
     try {
-      return (await this.isPresent()) ? commonName(await this.#parsed(() => this.#subject())) : undefined;
+      return (await this.isPresent()) ? commonName(await this.#together(() => this.#subject())) : undefined;
     } catch (error) {
       if (isMalformed(error) || isAnswer(error)) return undefined;
       throw error;
@@ -129,15 +139,31 @@ export class PkiObject {
   }
 
   async #subject(): Promise<Uint8Array> {
+    return (await this.#inHead(findSubject)) ?? parseCertificate(await this.certificate()).subject;
+  }
+
+  async #publicKey(): Promise<Uint8Array> {
+    return (await this.#inHead(findPublicKey)) ?? parseCertificate(await this.certificate()).subjectPublicKeyInfo;
+  }
+
+  /**
+   * Reads the certificate as far as to the end of a field: extensions and signature behind it are as long again. Undefined if it must be
+   * read as a whole.
+   */
+  async #inHead(find: (head: Uint8Array) => Uint8Array | number): Promise<Uint8Array | undefined> {
     for (let wanted = HEAD; ;) {
-      const head = await this.#source.head(wanted);
-      if (!head) return parseCertificate(await this.certificate()).subject;
-      const subject = findSubject(head);
-      if (typeof subject !== "number") return subject;
-      if (subject <= head.length || head.length < wanted)
-        throw new DataError("certificate: cut off before its subject");
-      wanted = subject;
+      const head = this.certificate.known ? undefined : await this.#source.head(wanted);
+      if (!head) return undefined;
+      const found = find(head);
+      if (typeof found !== "number") return found;
+      if (found <= head.length || head.length < wanted) throw new DataError("certificate: cut off");
+      wanted = found;
     }
+  }
+
+  /** As {@link #parsed}, for what may take several parts: each transaction begins with a selection. */
+  #together<T>(parse: () => Promise<T>): Promise<T> {
+    return this.#parsed(() => this.#session.together(parse));
   }
 
   /** A parse error is the card's fault, not the caller's. The object is read once more before it counts. */
@@ -178,9 +204,10 @@ export interface PkiObjects {
 
 export function pkiObjects(pki: PkiObject): PkiObjects {
   const { label, id } = pki.entry;
-  const common = { label, id, isPresent: () => pki.isPresent() };
+  const isPresent: CardObjectBase["isPresent"] = (_search, options) => untilCancelled(options, pki.isPresent);
+  const common = { label, id, isPresent };
   const reference = (kind: string): string => `${toHex(id)}.${kind}`;
-  const { publicKey } = pki;
+  const publicKey: CardPublicKey["publicKey"] = (options) => untilCancelled(options, pki.publicKey);
   return {
     pki,
     certificate: {
@@ -188,13 +215,14 @@ export function pkiObjects(pki: PkiObject): PkiObjects {
       class: "certificate",
       reference: reference("certificate"),
       private: false,
-      value: pki.certificate,
+      value: (options) => untilCancelled(options, () => pki.certificate()),
     },
     publicKey: {
       ...common,
       class: "public-key",
       reference: reference("public-key"),
       private: false,
+      family: "rsa",
       usage: USAGE,
       publicKey,
     },
@@ -203,6 +231,7 @@ export function pkiObjects(pki: PkiObject): PkiObjects {
       class: "private-key",
       reference: reference("private-key"),
       private: true,
+      family: "rsa",
       usage: USAGE,
       publicKey,
       alwaysAuthenticate: false,
@@ -221,7 +250,8 @@ export function dataObject(container: DataContainer): CardData {
     application: label,
     id: new Uint8Array(),
     private: false,
-    isPresent: async ({ explicitlyRequested: named }) => listed || (named && (await container.isFilled())),
-    value: container.value,
+    isPresent: ({ explicitlyRequested: named }, options) =>
+      untilCancelled(options, async () => listed || (named && (await container.isFilled()))),
+    value: (options) => untilCancelled(options, container.value),
   };
 }

@@ -1,6 +1,6 @@
 import { parseAtr } from "../apdu/index.ts";
 import { DataError, fromHex, startsWith } from "../bytes/index.ts";
-import type { CardApplication, CardProfile, PublicStore } from "../card/index.ts";
+import { type CardApplication, type CardProfile, type PublicStore, untilCancelled } from "../card/index.ts";
 import type * as Room from "./find.ts";
 
 /** Historical bytes with which CAC cards begin (OpenSC, card-piv.c; pcsc-tools, smartcard_list.txt). */
@@ -50,15 +50,16 @@ export function createCac({ store }: CacOptions = {}): readonly [listed: CardPro
   const listed: CardProfile = {
     name: "cac",
     expects: announcesCac,
-    claim: async (card) => (await room()).claimListed(card, store),
+    claim: (card, _effort, options) => untilCancelled(options, async () => (await room()).claimListed(card, store)),
   };
   const unlisted: CardProfile = {
     name: "cac",
     searches: true,
     async claim(card, effort, options): Promise<CardApplication | undefined> {
       // One with a container never counts as one without: it would show other objects there, and another serial number.
-      if (effort === "quick") return undefined;
-      return (await room()).claimUnlisted(card, options?.asked?.has(listed) ?? false, store);
+      if (effort === "quick") return untilCancelled(options, () => undefined);
+      const askedListed = options?.asked?.has(listed) ?? false;
+      return untilCancelled(options, async () => (await room()).claimUnlisted(card, askedListed, store));
     },
   };
   return [listed, unlisted];

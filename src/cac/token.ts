@@ -8,6 +8,7 @@ import {
   type CardToken,
   type CardTokenInfo,
   changingPin,
+  completedAnyway,
   isAnswer,
   isRsaResult,
   isMalformed,
@@ -25,6 +26,7 @@ import {
   type PublicStore,
   safeResult,
   UnsupportedError,
+  untilCancelled,
   UseRefusedError,
   wholeRsaResult,
 } from "../card/index.ts";
@@ -139,22 +141,28 @@ export class CacToken implements CardToken {
       const onCard = variant.certificate(place);
       return store && cardId ? copiedCertificate(onCard, place, { store, cardId }) : onCard;
     };
-    this.#keys = pki.map((entry) => pkiObjects(new PkiObject(entry, certificateOf(entry))));
+    this.#keys = pki.map((entry) => pkiObjects(new PkiObject(session, entry, certificateOf(entry))));
     this.#objects = [
       ...this.#keys.flatMap(({ certificate, publicKey, privateKey }) => [certificate, publicKey, privateKey]),
       ...containers.map((entry) => dataObject(new DataContainer(session, entry))),
     ];
   }
 
-  supportedMechanisms(): Promise<readonly CardMechanism[]> {
-    return mechanismsOfKeys(
-      this.#keys.map(({ privateKey }) => privateKey),
-      MECHANISMS,
+  supportedMechanisms(options?: CallOptions): Promise<readonly CardMechanism[]> {
+    return untilCancelled(options, () =>
+      mechanismsOfKeys(
+        this.#keys.map(({ privateKey }) => privateKey),
+        MECHANISMS,
+      ),
     );
   }
 
   /** The names are OpenSC's for the same card, so that a PKCS #11 URI made with OpenSC finds the token here. */
-  async info(): Promise<CardTokenInfo> {
+  info(options?: CallOptions): Promise<CardTokenInfo> {
+    return untilCancelled(options, () => this.#info());
+  }
+
+  async #info(): Promise<CardTokenInfo> {
     return {
       label: ((await this.#holder()) ?? this.#variant.name).replaceAll(":", "."),
       manufacturer: "Common Access Card",
@@ -167,20 +175,27 @@ export class CacToken implements CardToken {
 
   /** The cardholder's name, from the first certificate that has one. */
   async #holder(): Promise<string | undefined> {
-    for (const { pki } of this.#keys) {
-      const holder = await pki.holder();
-      if (holder !== undefined) return holder;
-    }
-    return undefined;
+    return this.#session.together(async () => {
+      for (const { pki } of this.#keys) {
+        const holder = await pki.holder();
+        if (holder !== undefined) return holder;
+      }
+      return undefined;
+    });
   }
 
-  objects(): Promise<readonly CardObject[]> {
-    return Promise.resolve(this.#objects);
+  objects(_classes?: readonly CardObject["class"][], options?: CallOptions): Promise<readonly CardObject[]> {
+    return untilCancelled(options, () => this.#objects);
   }
 
-  async pinStatus(role: PinRole): Promise<PinStatus> {
+  pinStatus(role: PinRole, _thorough?: boolean, options?: CallOptions): Promise<PinStatus> {
+    return untilCancelled(options, () => this.#pinStatus(role, options));
+  }
+
+  async #pinStatus(role: PinRole, options?: CallOptions): Promise<PinStatus> {
     if (role !== "user") return { triesLeft: undefined, maxTries: 0, verified: false };
-    return this.#pin.status(await this.#withPin((send) => readPinStatus(send)));
+    const read = await this.#withPin((send) => this.#pin.reported(() => readPinStatus(send)), options);
+    return this.#pin.status(read);
   }
 
   async login(user: PinUser, pin: Uint8Array, options?: CallOptions): Promise<void> {
@@ -232,9 +247,11 @@ export class CacToken implements CardToken {
   }
 
   /** These cards have no logout command: only a reset makes them forget the PIN. */
-  async logout(): Promise<void> {
-    this.#pin.forget();
-    await this.#session.reset();
+  logout(options?: CallOptions): Promise<void> {
+    return completedAnyway(options, async () => {
+      this.#pin.forget();
+      await this.#session.reset();
+    });
   }
 
   async use(
@@ -246,6 +263,11 @@ export class CacToken implements CardToken {
     const pki = this.#keys.find(({ privateKey }) => privateKey === key)?.pki;
     if (!pki || primitive !== "rsa-raw")
       throw new UnsupportedError(`a CAC does not support ${primitive} with this key`);
+    return this.#session.together(() => this.#use(pki, input, options));
+  }
+
+  /** The public key is read, and the key used, with one selection. */
+  async #use(pki: PkiObject, input: Uint8Array, options?: CallOptions): Promise<Uint8Array> {
     const publicKey = await pki.publicKey();
     const type = keyTypeOf(publicKey);
     if (type.type !== "rsa") throw new UnsupportedError("the key is not RSA; a CAC has only RSA keys");
@@ -263,9 +285,13 @@ export class CacToken implements CardToken {
   }
 
   /** The card's PIN state is read in another applet, so this runs only between uses of a key. */
-  async hasForgottenPin(): Promise<boolean> {
+  hasForgottenPin(options?: CallOptions): Promise<boolean> {
+    return untilCancelled(options, () => this.#hasForgottenPin(options));
+  }
+
+  async #hasForgottenPin(options?: CallOptions): Promise<boolean> {
     if (!this.#pin.isVerified) return true;
-    const told = isToldVerified(await this.#withPin((send) => readPinStatus(send)));
+    const told = isToldVerified(await this.#withPin((send) => readPinStatus(send), options));
     if (told === true) return !this.#pin.outlasts(told);
     // These keys need no touch: if the card does not report a verified PIN, it has forgotten it.
     this.#pin.forget();

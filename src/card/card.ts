@@ -9,7 +9,7 @@ import {
   untilAborted,
 } from "../async/index.ts";
 import { toHex } from "../bytes/index.ts";
-import { CardChannel, supportsExtendedLength, type Transmit } from "../apdu/index.ts";
+import { CardChannel, type CommandApdu, supportsExtendedLength, type Transmit } from "../apdu/index.ts";
 import { PcscError } from "../pcsc/error.ts";
 import { type CardConnection, SCARD_DISPOSITION, SCARD_PROTOCOL } from "../pcsc/types.ts";
 import {
@@ -87,6 +87,11 @@ export class Card implements ExclusiveAccess, AsyncDisposable {
    * this number.
    */
   resets = 0;
+  /**
+   * Number of commands since the connection that may have changed the state of a PIN: all but those that only read, and the selection of
+   * a file.
+   */
+  effects = 0;
   #transaction = 0;
   /** Whether a transaction is open. */
   #open = false;
@@ -178,6 +183,8 @@ export class Card implements ExclusiveAccess, AsyncDisposable {
    * @throws {CardAccessError} if the reader does not support it.
    */
   control(code: number, data: Uint8Array, answersWithin?: number): Promise<Uint8Array> {
+    // The reader may present a PIN.
+    this.effects++;
     return this.#connection.control(code, data, { answersWithin }).catch((error: unknown) => {
       throw this.#failed(error);
     });
@@ -217,6 +224,28 @@ export class Card implements ExclusiveAccess, AsyncDisposable {
       throw error;
     });
     return { [Symbol.asyncDispose]: () => this.#letGo() };
+  }
+
+  /**
+   * Runs `work` within one transaction, so that its calls confirm the card's state once, also beside another program. Callers in this
+   * process queue as before. The transaction lingers as after {@link exclusively}.
+   * @param work Not from within the work of {@link exclusively}, which it would wait for.
+   * @throws {CardAccessError} as {@link exclusively}.
+   */
+  async together<T>(work: () => Promise<T>): Promise<T> {
+    await this.#queue.run(async () => {
+      await this.#begin();
+      this.#holders++;
+    });
+    try {
+      return await work();
+    } finally {
+      await this.#queue.run(async () => {
+        this.#holders--;
+        // The calls in between reported their own outcome.
+        await this.#afterWork(undefined).catch(() => undefined);
+      });
+    }
   }
 
   /** Whether a caller holds its turn: all others wait ({@link holdTurn}). */
@@ -305,6 +334,7 @@ export class Card implements ExclusiveAccess, AsyncDisposable {
       return await work({
         send: async (command, enough) => {
           throwIfAborted(signal, cancelled);
+          if (!leavesPins(command)) this.effects++;
           return this.#channel.send(command, { enough });
         },
       });
@@ -418,6 +448,17 @@ export class Card implements ExclusiveAccess, AsyncDisposable {
     await new Deadline(CLOSE_GRACE).race(idle, () => undefined).catch(() => undefined);
     await this.#connection.disconnect();
   }
+}
+
+const INS = { VERIFY: 0x20, SELECT: 0xa4 } as const;
+/** READ BINARY, READ RECORD, GET DATA (ISO/IEC 7816-4 table 5). */
+const READING: ReadonlySet<number> = new Set([0xb0, 0xb1, 0xb2, 0xb3, 0xca, 0xcb]);
+const BY_DF_NAME = 0x04;
+
+/** Whether no card changes the state of a PIN by this command. Some forget PINs when an application is selected. */
+function leavesPins({ ins, p1, data }: CommandApdu): boolean {
+  if (ins === INS.VERIFY) return p1 === 0x00 && (data === undefined || data.length === 0);
+  return READING.has(ins) || (ins === INS.SELECT && p1 !== BY_DF_NAME);
 }
 
 /**

@@ -21,7 +21,8 @@ import {
   verifyPss,
   verifyRsaRaw,
 } from "../crypto/index.ts";
-import type { CardMechanism, CardPrivateKey, KeyPrimitive } from "./contract.ts";
+import type { CardMechanism } from "./contract.ts";
+import type { CardPrivateKey, KeyPrimitive } from "./objects.ts";
 import { unlessRefused } from "./errors.ts";
 
 /** The public key disproves a result of the private key. */
@@ -162,11 +163,12 @@ const PKCS1_OVERHEAD = 11;
  * An ECDSA signature as r || s. Cards return it so, or as the SEQUENCE of X.509, whose numbers some write with
  * additional zeros (OsEID with P-521), or without the zero that makes a large number positive. A plain r || s that
  * looks like a SEQUENCE of the same length occurs once in 2^48 signatures.
- * @param length Of a coordinate, in bytes.
+ * @param length Of a coordinate, in bytes. If it is undefined, it follows from the numbers: on P-256, P-384 and P-521 both are so much
+ *   shorter than the order once in more than 2^250 signatures that the curve cannot be mistaken.
  * @throws {MalformedAnswerError} for anything else, and for numbers that are zero.
  */
-export function ecdsaResult(answer: Uint8Array, length: number): Uint8Array {
-  const [r, s] = ecdsaNumbers(answer, length);
+export function ecdsaResult(answer: Uint8Array, length: number | undefined): Uint8Array {
+  const [r, s] = length === undefined ? ecdsaNumbersOfAnyCurve(answer) : ecdsaNumbers(answer, length);
   if (r.every((octet) => octet === 0) || s.every((octet) => octet === 0)) {
     throw new MalformedAnswerError("the card's signature has a number that is zero");
   }
@@ -175,24 +177,56 @@ export function ecdsaResult(answer: Uint8Array, length: number): Uint8Array {
 
 function ecdsaNumbers(answer: Uint8Array, length: number): readonly [Uint8Array, Uint8Array] {
   if (answer.length === 2 * length) return [answer.subarray(0, length), answer.subarray(length)];
-  try {
-    const [outer, ...behind] = readTlvs(answer, "ECDSA signature");
-    const numbers = readTlvs(outer?.tag === 0x30 ? outer.value : new Uint8Array(), "ECDSA signature");
-    const [r, s] = numbers;
-    if (r?.tag !== 0x02 || s?.tag !== 0x02 || numbers.length > 2 || behind.length > 0) {
-      throw new DataError("ECDSA signature: not a SEQUENCE of two numbers");
+  return asMalformed(() => {
+    const [r, s] = numbersInDer(answer);
+    return [coordinate(r, length), coordinate(s, length)];
+  });
+}
+
+/** Lengths of coordinates on the curves that are known here, the shortest first. */
+const COORDINATES: readonly number[] = (["P-256", "P-384", "P-521"] as const).map((curve) => curveInfo(curve).bytes);
+
+function ecdsaNumbersOfAnyCurve(answer: Uint8Array): readonly [Uint8Array, Uint8Array] {
+  return asMalformed(() => {
+    const plain = COORDINATES.find((length) => answer.length === 2 * length);
+    try {
+      const [r, s] = numbersInDer(answer);
+      const length = COORDINATES.find((one) => r.length <= one && s.length <= one) ?? 0;
+      return [coordinate(r, length), coordinate(s, length)];
+    } catch (error) {
+      if (!(error instanceof DataError) || plain === undefined) throw error;
+      return ecdsaNumbers(answer, plain);
     }
-    return [coordinate(r.value, length), coordinate(s.value, length)];
+  });
+}
+
+/** The numbers in the SEQUENCE of X.509, without leading zeros. @throws {DataError} if it is none. */
+function numbersInDer(answer: Uint8Array): readonly [Uint8Array, Uint8Array] {
+  const [outer, ...behind] = readTlvs(answer, "ECDSA signature");
+  const numbers = readTlvs(outer?.tag === 0x30 ? outer.value : new Uint8Array(), "ECDSA signature");
+  const [r, s] = numbers;
+  if (r?.tag !== 0x02 || s?.tag !== 0x02 || numbers.length > 2 || behind.length > 0) {
+    throw new DataError("ECDSA signature: not a SEQUENCE of two numbers");
+  }
+  return [withoutZeros(r.value), withoutZeros(s.value)];
+}
+
+function asMalformed<T>(read: () => T): T {
+  try {
+    return read();
   } catch (cause) {
     if (!(cause instanceof DataError)) throw cause;
     throw new MalformedAnswerError(`the card's signature does not parse: ${cause.message}`, { cause });
   }
 }
 
-/** @throws {DataError} if the number is longer than a coordinate. */
-function coordinate(number: Uint8Array, length: number): Uint8Array {
+function withoutZeros(number: Uint8Array): Uint8Array {
   const from = number.findIndex((octet) => octet !== 0);
-  const digits = from < 0 ? new Uint8Array() : number.subarray(from);
+  return from < 0 ? new Uint8Array() : number.subarray(from);
+}
+
+/** @throws {DataError} if the number is longer than a coordinate. */
+function coordinate(digits: Uint8Array, length: number): Uint8Array {
   if (digits.length > length) throw new DataError(`ECDSA signature: a number of ${digits.length} bytes`);
   return concat(new Uint8Array(length - digits.length), digits);
 }

@@ -168,9 +168,17 @@ class StartOver extends CardError {
 /** Usual minimum of the tries: fewer mean that a wrong PIN was given, on a card that does not report its maximum. */
 const USUAL_TRIES = 3;
 
+/** Counts of a {@link Card} by which it is known how long something is valid. */
+type CardCounts = Pick<Card, "resets"> & Partial<Pick<Card, "transaction" | "effects">>;
+
+/** What a card says of a PIN without being given it. */
+type PinReport = Pick<PinStatus, "triesLeft" | "verified" | "isSet">;
+
 /** The known state of one PIN of a card, or of another value that the card verifies. All rules for it are here. */
 export class PinState {
-  readonly #card: Pick<Card, "resets">;
+  readonly #card: CardCounts;
+  /** The card's report, and the transaction and number of {@link Card.effects} for which it is valid. */
+  #report: { readonly told: PinReport; readonly transaction: number; readonly effects: number } | undefined;
   /** {@link Card.resets} when the card last reported it as verified. */
   #verifiedAt: number | undefined;
   /** Whether the card has reported a verified PIN since the last right one: only then is a negative report reliable. */
@@ -180,8 +188,25 @@ export class PinState {
   /** The highest number of tries left that was seen. */
   #mostTries = USUAL_TRIES;
 
-  constructor(card: Pick<Card, "resets">) {
+  /** @param card Without the last two counts, the card is asked for its report each time. */
+  constructor(card: CardCounts) {
     this.#card = card;
+  }
+
+  /**
+   * The card's report, asked for once in a transaction unless this process has sent something that may have changed it. Only within a
+   * transaction.
+   */
+  async reported(ask: () => Promise<PinReport>): Promise<PinReport> {
+    const { transaction, effects } = this.#card;
+    if (transaction === undefined || effects === undefined) return ask();
+    if (this.#report?.transaction === transaction && this.#report.effects === effects) return this.#report.told;
+    this.#report = undefined;
+    const told = await ask();
+    // A card that says nothing may have failed by accident.
+    const isAnswer = told.verified || told.triesLeft !== undefined || told.isSet === false;
+    if (isAnswer && this.#card.effects === effects) this.#report = { told, transaction, effects };
+    return told;
   }
 
   /** Whether the card reported it as verified, and was not reset since. */
@@ -266,7 +291,7 @@ export class PinState {
   }
 
   /** Completes the card's report by the observed counter. */
-  status(told: Pick<PinStatus, "triesLeft" | "verified" | "isSet">, maxTries?: number): PinStatus {
+  status(told: PinReport, maxTries?: number): PinStatus {
     const { triesLeft } = told;
     if (told.verified) this.#affirm();
     this.#sawTries(triesLeft ?? 0);
@@ -280,11 +305,7 @@ export class PinState {
 }
 
 /** Whether the card holds a PIN as verified, by its answer to the empty VERIFY; undefined if that is unclear. */
-export function isToldVerified({
-  triesLeft,
-  verified,
-  isSet,
-}: Pick<PinStatus, "triesLeft" | "verified" | "isSet">): boolean | undefined {
+export function isToldVerified({ triesLeft, verified, isSet }: PinReport): boolean | undefined {
   return verified || (triesLeft === undefined && isSet !== false ? undefined : false);
 }
 

@@ -14,7 +14,14 @@ import {
   publicHalfOf,
   type Template,
 } from "../cryptoki/index.ts";
-import { Key, openTokens, Token as OpenToken, type TokenAccess, TokenError } from "../tokens/index.ts";
+import {
+  type Certificates,
+  Key,
+  openTokens,
+  Token as OpenToken,
+  type TokenAccess,
+  TokenError,
+} from "../tokens/index.ts";
 import type { TokenCrypto } from "../webcrypto/index.ts";
 import type { CommandContext } from "./context.ts";
 import {
@@ -249,6 +256,16 @@ export class TokenSession<Known extends TokenSlot = Token> {
     return asCryptokiErrors(this.#opened.webCrypto());
   }
 
+  /** The certificates of the token. */
+  get certificates(): Certificates {
+    return this.#opened.certificates;
+  }
+
+  /** The key, as the layer of tokens has it: for work that makes its own errors. */
+  key(entry: ObjectEntry): Key {
+    return this.#keyOf(entry);
+  }
+
   #keyOf({ handle, id, label }: ObjectEntry): Key {
     return new Key(this.#access, id, label, undefined, handle);
   }
@@ -296,8 +313,13 @@ export async function pinQuestion(context: CommandContext, token: Token, isGiven
   if (context.options.server === undefined) {
     const { triesLeft, maxTries } = await onCardToken(context, token, [token], (one) => one.pinStatus("user", true));
     if (triesLeft !== undefined) {
-      const of = maxTries === undefined ? "" : ` of ${maxTries}`;
-      return `${question} (${triesLeft}${of} ${triesLeft === 1 ? "try" : "tries"} left)`;
+      const left =
+        maxTries === undefined
+          ? triesLeft === 1
+            ? "1 try"
+            : `${triesLeft} tries`
+          : `${triesLeft} of ${maxTries} tries`;
+      return `${question} (${left} left)`;
     }
   }
   const isLast = (token.flags & CKF_TOKEN.USER_PIN_FINAL_TRY) !== 0;

@@ -1,4 +1,4 @@
-import type { CardApplication, CardProfile, PublicStore } from "../card/index.ts";
+import { type CardApplication, type CardProfile, type PublicStore, untilCancelled } from "../card/index.ts";
 import { announcesPiv, PivSession } from "./session.ts";
 import { PivToken } from "./token.ts";
 
@@ -16,9 +16,9 @@ export function createPiv({ store }: PivOptions = {}): CardProfile {
   return {
     name: "piv",
     expects: announcesPiv,
-    async claim(card): Promise<CardApplication | undefined> {
+    async claim(card, _effort, options): Promise<CardApplication | undefined> {
       const session = new PivSession(card);
-      if (!(await session.claim())) return undefined;
+      if (!(await untilCancelled(options, () => session.claim()))) return undefined;
       return { profile: "piv", tokens: [new PivToken(session, store)] };
     },
   };

@@ -15,10 +15,11 @@ import { CHUID_HEAD, CONTAINER, type Discovery, NO_DISCOVERY, readChuidHead, rea
 import { typesOfFirmware } from "./keys.ts";
 import { getVersion, keyTypeOfAlgorithm } from "./yubico.ts";
 
-/** Historical bytes of PIV cards, hexadecimal: how they begin, or a part of them. */
-const BEGINNINGS: readonly string[] = [
-  // Cards of the US Department of Defense, which are also CAC cards (OpenSC, card-piv.c, piv_atrs, after the
-  // department's "Token utilization and variation matrix"; pcsc-tools, smartcard_list.txt).
+/**
+ * Historical bytes, hexadecimal, with which cards of the US Department of Defense begin that are CAC cards too (OpenSC, card-piv.c,
+ * piv_atrs, after the department's "Token utilization and variation matrix"; pcsc-tools, smartcard_list.txt).
+ */
+const WITH_CAC: readonly string[] = [
   "0031c06477e303",
   "0031c064b0f310",
   "80318065b0831113ac83",
@@ -27,7 +28,10 @@ const BEGINNINGS: readonly string[] = [
   "73667465206364313434",
   "534345372003002046",
   "8031c164080692",
-  // PIV only: Sm@rtCafe 7 of the same department, Gemalto IDPrime PIV, ID-One PIV (the same sources).
+];
+/** Historical bytes of cards with PIV alone: how they begin. */
+const PIV_ONLY: readonly string[] = [
+  // Sm@rtCafe 7 of the same department, Gemalto IDPrime PIV, ID-One PIV (the same sources).
   "53434537200f002046",
   "80318065b0831117e583",
   "8031c152",
@@ -40,21 +44,31 @@ const BEGINNINGS: readonly string[] = [
 const YUBIKEY = "59756269";
 /** "Nitrokey", "Canokey": their PIV applications also have Yubico's commands. */
 const WITH_YUBICO_COMMANDS: readonly string[] = [YUBIKEY, "4e6974726f6b6579", "43616e6f6b6579"];
+/** The application identifier of PIV, which names the application that is selected after reset (ISO/IEC 7816-4 section 12.1.1.1). */
+const SELECTED_PIV = "a000000308000010";
 const ANYWHERE: readonly string[] = [
   YUBIKEY,
   // "PIVKEY", "SPIVKEY70".
   "5049564b4559",
-  // The application identifier of PIV itself, as in ISO/IEC 7816-4 section 12.1.1.1.
-  "a000000308000010",
+  SELECTED_PIV,
 ];
 
 /** Whether cards with this answer to reset usually carry PIV. */
 export function announcesPiv(atr: Uint8Array): boolean {
   const historical = historicalBytes(atr);
   return (
-    BEGINNINGS.some((beginning) => historical.startsWith(beginning)) ||
+    [...WITH_CAC, ...PIV_ONLY].some((beginning) => historical.startsWith(beginning)) ||
     ANYWHERE.some((part) => historical.includes(part))
   );
+}
+
+/**
+ * Whether cards with this answer to reset have PIV selected after a reset, as SP 800-73-4 part 1 section 2.2 has it for cards with
+ * PIV alone.
+ */
+function announcesSelectedPiv(atr: Uint8Array): boolean {
+  const historical = historicalBytes(atr);
+  return historical.includes(SELECTED_PIV) || PIV_ONLY.some((beginning) => historical.startsWith(beginning));
 }
 
 /** Whether this is a YubiKey's answer to reset. A YubiKey answers PIV commands only after PIV was selected. */
@@ -169,14 +183,15 @@ export class PivSession implements Selection {
   }
 
   /**
-   * Finds the application. If it is selected, the card returns its discovery object, which is needed anyway for the PIN
-   * policy; otherwise SELECT decides. If another program uses the card, SELECT comes last: it may reset a verified PIN.
+   * Finds the application. If the card is known to have it selected after a reset, it returns its discovery object, which is needed
+   * anyway for the PIN policy; otherwise SELECT decides. If another program uses the card, SELECT comes last: it may reset a
+   * verified PIN.
    * @returns Whether the card has the application.
    * @throws {StatusError} if the card fails instead of answering.
    */
   claim(): Promise<boolean> {
     return this.card.exclusively(async (exchange) => {
-      const selects = this.isYubiKey && (await this.card.alone());
+      const selects = !announcesSelectedPiv(this.card.atr) && (await this.card.alone());
       if (!selects && (await this.#readDiscovery(exchange))) {
         this.#application.confirmed();
         return true;
@@ -189,10 +204,11 @@ export class PivSession implements Selection {
   }
 
   /**
-   * The PIN policy; read once.
+   * The PIN policy; read once. Makes with Yubico's commands have no global PIN, so the answer is known.
    * @throws {StatusError} if the card fails instead of answering.
    */
   async discovery(): Promise<Discovery> {
+    if (!this.#discovery && this.announcesYubicoCommands) return NO_DISCOVERY;
     this.#discovery ??= await this.run(async (send) => {
       const answer = await send(GET_DISCOVERY);
       if (isExecutionError(answer.sw)) throw new StatusError("GET DATA of the discovery object", answer.sw);
@@ -243,9 +259,10 @@ export class PivSession implements Selection {
 }
 
 /**
- * Application labels of open source firmware with Yubico's commands: trussed's (SoloKeys, Nitrokey 3) and PivApplet.
+ * Application labels of open source firmware with Yubico's commands: trussed's (SoloKeys, Nitrokey 3), PivApplet, and pico-openpgp (its
+ * src/openpgp/piv.c).
  */
-const LABELS = /^(?:SoloKeys|Nitrokey|PivApplet)/u;
+const LABELS = /^(?:SoloKeys|Nitrokey|PivApplet|Pico Keys)/u;
 
 function isChuid(data: Uint8Array): boolean {
   try {

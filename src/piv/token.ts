@@ -17,6 +17,7 @@ import {
   type CardTokenInfo,
   changingPin,
   checkedResult,
+  completedAnyway,
   type GeneratedKeyPair,
   type HeldUse,
   isKeyResult,
@@ -34,6 +35,7 @@ import {
   safeResult,
   unlessRefused,
   UnsupportedError,
+  untilCancelled,
   WrongResultError,
 } from "../card/index.ts";
 import { parsePublicKey } from "../crypto/index.ts";
@@ -118,8 +120,8 @@ export class PivToken implements CardToken {
    * Serial number and manufacturer are the same as OpenSC's, so that a PKCS #11 URI made with OpenSC finds the token
    * here. A YubiKey's serial number is the device's, because programs often write a new CHUID.
    */
-  async info(): Promise<CardTokenInfo> {
-    const serial = await this.#serialNumber();
+  async info(options?: CallOptions): Promise<CardTokenInfo> {
+    const serial = await untilCancelled(options, () => this.#serialNumber());
     return {
       label: serial === undefined ? "PIV" : `PIV ${serial.slice(-8)}`,
       manufacturer: "piv_II",
@@ -140,38 +142,44 @@ export class PivToken implements CardToken {
    * OpenSC's serial number, if it differs from this one, and the one that the first release of this driver made from
    * the card UUID.
    */
-  async otherSerialNumbers(): Promise<readonly string[]> {
-    const chuid = await this.#store.chuid();
+  async otherSerialNumbers(options?: CallOptions): Promise<readonly string[]> {
+    const chuid = await untilCancelled(options, () => this.#store.chuid());
     return [chuidNumber(chuid)?.slice(-16) ?? NO_NUMBER, ...(chuid.guid ? [toHex(chuid.guid).slice(0, 16)] : [])];
   }
 
-  async objects(classes?: readonly CardObject["class"][]): Promise<readonly CardObject[]> {
-    await this.#store.foresee();
-    return classes ? this.#objects.filter((object) => classes.includes(object.class)) : this.#objects;
+  objects(classes?: readonly CardObject["class"][], options?: CallOptions): Promise<readonly CardObject[]> {
+    return untilCancelled(options, async () => {
+      await this.#store.foresee();
+      return classes ? this.#objects.filter((object) => classes.includes(object.class)) : this.#objects;
+    });
   }
 
-  updateCount(): Promise<Uint8Array> {
-    return updateCount(this.#store);
+  updateCount(options?: CallOptions): Promise<Uint8Array> {
+    return untilCancelled(options, () => updateCount(this.#store));
   }
 
   /**
    * The management key, which is the security officer's, has no tries; those of the PUK are not read. Only Yubico's
    * metadata report the maximum of the PIN's tries, which a thorough query reads.
    */
-  async pinStatus(role: PinRole, thorough = false): Promise<PinStatus> {
+  async pinStatus(role: PinRole, thorough = false, options?: CallOptions): Promise<PinStatus> {
+    return untilCancelled(options, () => this.#pinStatus(role, thorough, options));
+  }
+
+  async #pinStatus(role: PinRole, thorough: boolean, options?: CallOptions): Promise<PinStatus> {
     if (role !== "user") return { triesLeft: undefined, maxTries: role === "so" ? 0 : undefined, verified: false };
     const { pin } = await this.#session.discovery();
     return this.#session.runConfirmed(async ({ send }) => {
-      const told = await readPinStatus(send, pin);
+      const told = await this.#pin.reported(() => readPinStatus(send, pin));
       if (!thorough) return this.#pin.status(told, this.#maxTries);
       const { maximum, left } = readTries((await send(getMetadata(pin))).data);
       this.#maxTries = maximum;
       return this.#pin.status({ ...told, triesLeft: told.triesLeft ?? left }, maximum);
-    });
+    }, options);
   }
 
-  async hasForgottenPin(): Promise<boolean> {
-    return this.#session.runConfirmed(async ({ send }) => !(await this.#pinOutlasts(send, "object")));
+  hasForgottenPin(options?: CallOptions): Promise<boolean> {
+    return this.#session.runConfirmed(async ({ send }) => !(await this.#pinOutlasts(send, "object")), options);
   }
 
   /** Whether the PIN counts as verified after the card refused a command that needs it: {@link PinState.outlasts}. */
@@ -252,7 +260,11 @@ export class PivToken implements CardToken {
   }
 
   /** Only a reset makes a card forget the management key, or the PIN on cards from before SP 800-73-4 and P1 = FF. */
-  async logout(): Promise<void> {
+  logout(options?: CallOptions): Promise<void> {
+    return completedAnyway(options, () => this.#logout());
+  }
+
+  async #logout(): Promise<void> {
     const managed = this.#managementKey.isVerified;
     this.#pin.forget();
     this.#managementKey.forget();
@@ -331,7 +343,11 @@ export class PivToken implements CardToken {
   }
 
   /** The key types that the card announces, and those of its keys. */
-  async supportedMechanisms(): Promise<readonly CardMechanism[]> {
+  supportedMechanisms(options?: CallOptions): Promise<readonly CardMechanism[]> {
+    return untilCancelled(options, () => this.#supportedMechanisms());
+  }
+
+  async #supportedMechanisms(): Promise<readonly CardMechanism[]> {
     const types: ComputedType[] = (await this.#session.computedTypes()).map((type) => ({ type }));
     for (const { slot, publicKey } of this.#slots) {
       const found = await unlessRefused(async () =>
@@ -348,8 +364,8 @@ export class PivToken implements CardToken {
     return this.#card.setOfficerKey(key, this.#officerStates, options);
   }
 
-  deviceInfo(): Promise<CardDeviceInfo> {
-    return this.#card.deviceInfo();
+  deviceInfo(options?: CallOptions): Promise<CardDeviceInfo> {
+    return untilCancelled(options, () => this.#card.deviceInfo());
   }
 
   /** For both the card wants what a login of either user gives. */

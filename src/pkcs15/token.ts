@@ -12,6 +12,7 @@ import {
   type CardToken,
   type CardTokenInfo,
   changingPin,
+  completedAnyway,
   type GeneratedKeyPair,
   type HeldUse,
   isKeyResult,
@@ -28,6 +29,7 @@ import {
   type PinUser,
   safeResult,
   UnsupportedError,
+  untilCancelled,
 } from "../card/index.ts";
 import type { Pkcs15Application } from "./application.ts";
 import { SMARTCARD_HSM } from "./dialects/smartcard-hsm.ts";
@@ -36,7 +38,7 @@ import { changeReferenceData, resetRetryCounter, unverify, verify } from "./file
 import type { DirectoryItem } from "./objects/contents.ts";
 import type { PlacedKey } from "./objects/entry-objects.ts";
 import type { TokenWriter } from "./writing/token-writer.ts";
-import { lastUpdatePlace, ObjectWriter } from "./writing/writer.ts";
+import { ObjectWriter, readLastUpdate } from "./writing/writer.ts";
 import { padOf } from "./pins/pin-pad.ts";
 import { challengeResponseOf } from "./pins/challenge-response.ts";
 import { encodeNewPin, encodePin } from "./pins/pin-encoding.ts";
@@ -45,10 +47,12 @@ import {
   computeWithKey,
   currentKeyFile,
   environmentName,
+  fittingDigest,
   keyFacts,
   loginRequired,
   operationOf,
   prepareKey,
+  signOnAnyCurve,
   useRefused,
 } from "./keys/private-key.ts";
 import type { KeyFacts } from "./keys/key-use.ts";
@@ -113,16 +117,19 @@ export class Pkcs15Token implements CardToken {
   }
 
   /** As the card lists them; if its make lists none, by its keys, as long as there are some. */
-  async supportedMechanisms(): Promise<readonly CardMechanism[]> {
+  supportedMechanisms(options?: CallOptions): Promise<readonly CardMechanism[]> {
     const { session, dialect } = this.#application;
-    const { limits } = dialect;
-    if (limits) return session.read((turn) => limits(turn));
-    if (dialect.keys) return dialect.mechanisms;
-    return mechanismsOfKeys((await this.objects(["private-key"])).filter(isPrivateKey), dialect.mechanisms);
+    const { limits, keys, mechanisms } = dialect;
+    return untilCancelled(options, async () => {
+      if (limits) return session.read((turn) => limits(turn));
+      if (keys) return mechanisms;
+      return mechanismsOfKeys((await this.objects(["private-key"])).filter(isPrivateKey), mechanisms);
+    });
   }
 
-  async info(): Promise<CardTokenInfo> {
-    const info = await this.#application.contents.tokenInfo();
+  async info(options?: CallOptions): Promise<CardTokenInfo> {
+    const { contents, session } = this.#application;
+    const info = await untilCancelled(options, () => session.card.together(() => contents.tokenInfo()));
     const puk = this.#pukEntry();
     return {
       label: info?.label ?? "",
@@ -138,10 +145,14 @@ export class Pkcs15Token implements CardToken {
   }
 
   /** @throws {LoginRequiredError} if the card refused a directory because it has forgotten the verified PIN. */
-  async objects(classes?: readonly CardObject["class"][]): Promise<readonly CardObject[]> {
+  objects(classes?: readonly CardObject["class"][], options?: CallOptions): Promise<readonly CardObject[]> {
+    return untilCancelled(options, () => this.#objects(classes));
+  }
+
+  async #objects(classes?: readonly CardObject["class"][]): Promise<readonly CardObject[]> {
     const { contents } = this.#application;
     const refusals = contents.refusals;
-    const all = await this.#application.objects.of(classes);
+    const all = await this.#application.session.card.together(() => this.#application.objects.of(classes));
     const wasVerified = this.#pin && this.#application.isVerified(this.#pin);
     if (contents.refusals > refusals && wasVerified && (await this.hasForgottenPin())) {
       throw new LoginRequiredError("the card has forgotten the PIN, and withholds some of its objects without it");
@@ -149,30 +160,36 @@ export class Pkcs15Token implements CardToken {
     return all.filter(({ token }) => token === this.#index).map(({ object }) => object);
   }
 
-  /** The file with the time of the last update, as it is on the card now. */
-  async updateCount(): Promise<Uint8Array | undefined> {
-    const { contents, session } = this.#application;
-    const place = lastUpdatePlace(contents, await contents.tokenInfo());
-    return place && (await session.read((turn) => contents.files.readAnew(turn, place))).bytes;
+  updateCount(options?: CallOptions): Promise<Uint8Array | undefined> {
+    return untilCancelled(options, () => readLastUpdate(this.#application.contents));
   }
 
-  async pinStatus(role: PinRole): Promise<PinStatus> {
+  pinStatus(role: PinRole, _thorough?: boolean, options?: CallOptions): Promise<PinStatus> {
+    return untilCancelled(options, () => this.#pinStatus(role, options));
+  }
+
+  async #pinStatus(role: PinRole, options?: CallOptions): Promise<PinStatus> {
     // A PUK without an entry has no reference for reading its tries.
     const pin = role === "puk" ? this.#listedPuk() : this.#pinOf(role);
     if (!pin) return { triesLeft: undefined, maxTries: 0, verified: false };
-    const status = await this.#application.session.run(async (turn) => {
-      await enterForPin(this.#application.session, turn, pin);
-      return readPinStatus(turn, pin);
-    });
+    const status = await this.#application.session.run(
+      (turn) =>
+        this.#application.pinState(pin).reported(async () => {
+          await enterForPin(this.#application.session, turn, pin);
+          return readPinStatus(turn, pin);
+        }),
+      options,
+    );
     const { dialect } = this.#application;
     // Such a card says yes only as long as it has no PIN.
     const isUnset = dialect.neverTellsVerified === true && status.verified && !this.#application.isVerified(pin);
     return this.#application.pinState(pin).status(isUnset ? { ...status, verified: false, isSet: false } : status);
   }
 
-  async hasForgottenPin(): Promise<boolean> {
+  hasForgottenPin(options?: CallOptions): Promise<boolean> {
     const pin = this.#pin;
-    return !pin || this.#application.session.run(async (turn) => !(await this.#pinOutlasts(turn, pin)));
+    if (!pin) return untilCancelled(options, () => true);
+    return this.#application.session.run(async (turn) => !(await this.#pinOutlasts(turn, pin)), options);
   }
 
   /** Whether the PIN counts as verified after the card refused a command that needs it: {@link PinState.outlasts}. */
@@ -247,7 +264,11 @@ export class Pkcs15Token implements CardToken {
   }
 
   /** Cards before ISO/IEC 7816-4:2013 forget only by a reset, which waits while another PIN's user is logged in. */
-  async logout(): Promise<void> {
+  logout(options?: CallOptions): Promise<void> {
+    return completedAnyway(options, () => this.#logout());
+  }
+
+  async #logout(): Promise<void> {
     const application = this.#application;
     application.officer.forget();
     const pins = [this.#pin, application.pins.officer].filter((pin) => pin && application.mayHold(pin));
@@ -335,21 +356,31 @@ export class Pkcs15Token implements CardToken {
     input: Uint8Array,
     options?: CallOptions,
   ): Promise<Uint8Array> {
-    return this.#compute(await this.#known(key), primitive, input, options);
+    const placed = this.#placed(key);
+    const compute = (facts: KeyFacts): Promise<Uint8Array> =>
+      this.#compute({ key, placed, facts }, primitive, input, options);
+    const result = key.findsCurve === true ? await signOnAnyCurve(placed, primitive, input, compute) : undefined;
+    return result ?? compute(await keyFacts(key, placed));
+  }
+
+  #placed(key: CardPrivateKey): PlacedKey {
+    const placed = this.#application.objects.keyOf(key);
+    if (!placed) throw new UnsupportedError("the key does not belong to this card");
+    return placed;
   }
 
   async #known(key: CardPrivateKey): Promise<KnownKey> {
-    const placed = this.#application.objects.keyOf(key);
-    if (!placed) throw new UnsupportedError("the key does not belong to this card");
+    const placed = this.#placed(key);
     return { key, placed, facts: await keyFacts(key, placed) };
   }
 
   async #compute(
     { key, placed, facts }: KnownKey,
     primitive: KeyPrimitive,
-    input: Uint8Array,
+    given: Uint8Array,
     options?: HoldOptions,
   ): Promise<Uint8Array> {
+    const input = fittingDigest(facts, primitive, given);
     const operation = operationOf(placed, facts, primitive, input);
     const use = this.#application.dialect.use({ operation, primitive, input, key: facts });
     const guard = this.#guardOf(placed);

@@ -14,17 +14,20 @@ export interface VirtualCard {
   transmit(command: Uint8Array): Promise<Uint8Array>;
 }
 
+/** Compact tags of historical bytes (ISO/IEC 7816-4 section 12.1.1): issuer's data; the application that is selected after a reset. */
+const COMPACT = { ISSUER: 0x50, SELECTED: 0xf0 } as const;
+
 /**
  * Makes an answer to reset for protocol T=1 whose historical bytes carry the card capabilities (ISO/IEC 7816-4 section
  * 8.1.1): selection by full and partial name, command chaining, and extended length if `extended`.
- * @param label Issuer's data, up to 9 characters.
+ * @param of Issuer's data, or the identifier of the application that is selected after a reset; up to 9 bytes.
  */
-export function buildAtr(label: string, extended: boolean): Uint8Array {
-  const issuer = utf8(label);
+export function buildAtr(of: string | { readonly selected: Uint8Array }, extended: boolean): Uint8Array {
+  const [tag, value] = typeof of === "string" ? [COMPACT.ISSUER, utf8(of)] : [COMPACT.SELECTED, of.selected];
   const historical = concat(
     Uint8Array.of(0x80, 0x73, 0xc0, 0x01, extended ? 0xc0 : 0x80),
-    Uint8Array.of(0x50 | issuer.length),
-    issuer,
+    Uint8Array.of(tag | value.length),
+    value,
   );
   const checked = concat(Uint8Array.of(0x80 | historical.length, 0x01), historical);
   const tck = checked.reduce((sum, byte) => sum ^ byte, 0);

@@ -139,3 +139,47 @@ describe("after a refusal", () => {
     expect(pin.outlasts(false)).toBe(true);
   });
 });
+
+describe("the card's report", () => {
+  const told = (triesLeft: number | undefined): { triesLeft: number | undefined; verified: boolean } => ({
+    triesLeft,
+    verified: false,
+  });
+
+  async function countAsked(
+    card: { resets: number; transaction: number; effects: number },
+    tries: number | undefined,
+    after: () => void,
+  ): Promise<number> {
+    const pin = new PinState(card);
+    let asked = 0;
+    const report = (): ReturnType<PinState["reported"]> =>
+      pin.reported(() => {
+        asked++;
+        return Promise.resolve(told(tries));
+      });
+    expect(await report()).toEqual(told(tries));
+    after();
+    expect(await report()).toEqual(told(tries));
+    return asked;
+  }
+
+  const counts = (): { resets: number; transaction: number; effects: number } => ({
+    resets: 0,
+    transaction: 1,
+    effects: 0,
+  });
+
+  test("is asked for once in a transaction", async () => {
+    expect(await countAsked(counts(), 3, () => undefined)).toBe(1);
+  });
+
+  test.each(["transaction", "effects"] as const)("is asked for again if the count %s has changed", async (name) => {
+    const card = counts();
+    expect(await countAsked(card, 3, () => card[name]++)).toBe(2);
+  });
+
+  test("that is none is not remembered: it may be an accident", async () => {
+    expect(await countAsked(counts(), undefined, () => undefined)).toBe(2);
+  });
+});

@@ -1,6 +1,7 @@
 import { constants, createPublicKey, publicEncrypt, verify } from "node:crypto";
 import { beforeAll, describe, expect, test } from "@jest/globals";
-import { fromHex, utf8 } from "../../src/bytes/index.ts";
+import { encodeTlv } from "../../src/apdu/index.ts";
+import { concat, fromHex, utf8 } from "../../src/bytes/index.ts";
 import { Card, LoginRequiredError, PinError, StatusError, UnsupportedError } from "../../src/card/index.ts";
 import { digest, encodePublicKey, keyTypeOf, parsePublicKey } from "../../src/crypto/index.ts";
 import { piv } from "../../src/piv/index.ts";
@@ -22,18 +23,47 @@ describe("finding the application", () => {
     expect(rig.commands).toEqual([DISCOVERY]);
   });
 
-  test("takes SELECT where it is not", async () => {
+  test.each([
+    ["says nothing", false],
+    ["says YubiKey", true],
+  ])(
+    "takes SELECT alone where the answer to reset %s, and the discovery object where another program is there",
+    async (_says, yubico) => {
+      const rig = bench(await testCard({ defaultSelected: false, yubico, extended: false }));
+      await claim(rig);
+      expect(rig.commands.map((command) => command.slice(0, 8))).toEqual([SELECT]);
+      await claim(rig);
+      expect(rig.commands.slice(1)).toEqual([DISCOVERY]);
+    },
+  );
+
+  test("takes SELECT last where another program has selected another application", async () => {
     const rig = bench(await testCard({ defaultSelected: false }));
+    await using other = await rig.pcsc.connect(READER);
     await claim(rig);
+    expect(other.reader).toBe(READER);
     expect(rig.commands.map((command) => command.slice(0, 8))).toEqual(["00cb3fff", SELECT]);
   });
 
-  test("takes SELECT alone where the answer to reset says YubiKey, and the discovery object where another program is there", async () => {
-    const rig = bench(await testCard({ defaultSelected: false, yubico: true, extended: false }));
-    await claim(rig);
-    expect(rig.commands.map((command) => command.slice(0, 8))).toEqual([SELECT]);
-    await claim(rig);
-    expect(rig.commands.slice(1)).toEqual([DISCOVERY]);
+  test.each([
+    ["Pico Keys PIV", true],
+    ["Another PIV", false],
+  ])("asks a card whose application calls itself %s for its PIN policy: %s", async (label, isKnown) => {
+    const card = await testCard({ defaultSelected: false });
+    const template = encodeTlv(0x61, encodeTlv(0x4f, fromHex("0100")), encodeTlv(0x50, utf8(label)));
+    const rig = bench({
+      atr: card.atr,
+      reset: () => {
+        card.reset();
+      },
+      transmit: async (command) => {
+        const answer = await card.transmit(command);
+        return command[1] === 0xa4 && answer.at(-2) === 0x90 ? concat(template, fromHex("9000")) : answer;
+      },
+    });
+    const { token } = await claim(rig);
+    await token.login("user", PIN);
+    expect(rig.commands.includes(DISCOVERY)).toBe(!isKnown);
   });
 
   test("leaves a card of another kind alone", async () => {

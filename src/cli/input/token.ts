@@ -1,5 +1,5 @@
 import { DataError } from "../../bytes/index.ts";
-import { Card, CardRecognition, type CardToken, connectCard } from "../../card/index.ts";
+import { Card, type CardApplication, CardRecognition, type CardToken, connectCard } from "../../card/index.ts";
 import {
   CKF_TOKEN,
   CryptokiError,
@@ -41,10 +41,17 @@ export async function onCardToken<T>(
   const index = token.position ?? all.filter((one) => one.slotDescription === slotDescription).indexOf(token);
   const pcsc = await context.pcsc();
   await using card = new Card(await pcsc.connect(slotDescription, { signal: context.signal }), context.cardOptions);
-  const application = await new CardRecognition(profiles).claim(card);
+  const recognition = new CardRecognition(profiles);
+  const application = (await recognition.claim(card)) ?? (await blankCard(recognition, card));
   const cardToken = application?.tokens[index];
   if (cardToken) return await work(cardToken);
   throw new NotFoundError(`the card in ${slotDescription} has been replaced; try again`);
+}
+
+/** A card that can only be initialised. */
+async function blankCard(recognition: CardRecognition, card: Card): Promise<CardApplication | undefined> {
+  const explained = await recognition.explain(card);
+  return typeof explained === "string" ? undefined : explained;
 }
 
 /** Whether --reader names this reader, by a part of its name in any case; true without --reader. */

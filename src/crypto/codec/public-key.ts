@@ -40,7 +40,8 @@ export interface MontgomeryPublicKey {
 /** Type and size of a key pair, perhaps before its numbers are known. Every {@link PublicKey} is one. */
 export type KeyShape =
   | Pick<RsaPublicKey, "type" | "modulusBits" | "pss">
-  | Pick<EcPublicKey, "type" | "curve">
+  /** Without a curve: that of a private key whose card finds it out when it must. */
+  | { readonly type: "ec"; readonly curve: NamedCurve | undefined }
   | Pick<EdwardsPublicKey, "type" | "curve">
   | Pick<MontgomeryPublicKey, "type" | "curve">;
 

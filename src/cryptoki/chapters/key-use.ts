@@ -32,6 +32,7 @@ import {
   SchemeVerifier,
 } from "../mechanisms/operation.ts";
 import { readUnusedParameter } from "../mechanisms/parameters.ts";
+import type { PrivateKey } from "../objects/object-copy.ts";
 import type { StoredObject } from "../objects/stored-object.ts";
 import { GuardedKey, VerifiedKey } from "../sessions/guarded-key.ts";
 import { MessageOperation, SessionOperation, type OperationKind, type OperationTypes } from "../sessions/operations.ts";
@@ -130,9 +131,15 @@ export async function useKey({ application, session, use, mechanism, key }: KeyR
   if (!entry.family.primitives.some((primitive) => privateKey.primitives.includes(primitive))) {
     throw new CryptokiError(CKR.KEY_FUNCTION_NOT_PERMITTED, "the card does not support this operation with this key");
   }
-  const shape = await computable(privateKey.shape());
+  const shape = await computable(shapeFor(use, privateKey));
   const guard = new GuardedKey(privateKey, token, application.logins, object.copy.life);
   return { ...common, kind: "private", mechanism: entry, shape, guard };
+}
+
+/** A key agreement needs the curve beforehand, for the other party's point. */
+async function shapeFor(use: KeyUse, key: PrivateKey): Promise<KeyShape> {
+  const shape = await key.shape();
+  return use === "derive" && shape.type === "ec" && !shape.curve ? key.publicKey() : shape;
 }
 
 /** @throws {CryptokiError} CKR_KEY_TYPE_INCONSISTENT for an unsupported curve or key type. */

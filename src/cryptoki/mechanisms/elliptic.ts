@@ -1,10 +1,11 @@
 import {
+  createEcdsaVerifier,
   curveInfo,
   decodeEcPoint,
   decodePoint25519,
-  digest,
   type EcPublicKey,
   type EdwardsPublicKey,
+  Hasher,
   hashLength,
   type KeyShape,
   truncateDigest,
@@ -17,6 +18,7 @@ import { CKF_MECHANISM } from "../constants/ckf.ts";
 import { CKR } from "../constants/ckr.ts";
 import { asCallerError, CryptokiError } from "../errors.ts";
 import type { AgreementScheme, KeySizes, MechanismFamily, SchemeMaker, SignatureScheme } from "./family.ts";
+import { feed } from "./operation.ts";
 import { readEcdhParameters, readEddsaParameters, readNoParameter } from "./parameters.ts";
 
 /** Curve25519, in bits. */
@@ -73,6 +75,16 @@ function requirePoint(key: EcShape): EcPublicKey {
   throw new CryptokiError(CKR.KEY_TYPE_INCONSISTENT, "a public key is needed for this");
 }
 
+/** Verification asks for it, and then the curve is known. */
+function signatureLength({ curve }: EcShape): number {
+  return curve ? 2 * curveInfo(curve).bytes : 0;
+}
+
+/** Without a curve the key truncates the digest itself. */
+function forCurve(digest: Uint8Array, { curve }: EcShape): Uint8Array {
+  return curve ? truncateDigest(digest, curve) : digest;
+}
+
 const ecdsaSignature: SchemeMaker<SignatureScheme> = (shape, hash, parameter) => {
   readNoParameter(parameter);
   const key = requireEc(shape);
@@ -83,15 +95,17 @@ const ecdsaSignature: SchemeMaker<SignatureScheme> = (shape, hash, parameter) =>
   return {
     hash,
     maxMessage: MAX_DIGEST,
-    signatureLength: 2 * curveInfo(key.curve).bytes,
+    signatureLength: signatureLength(key),
     async sign(user, digest, signal) {
       requireDigest(digest);
-      return user.use("ecdsa", truncateDigest(digest, key.curve), signal);
+      return user.use("ecdsa", forCurve(digest, key), signal);
     },
     verify(digest, signed) {
       requireDigest(digest);
       return verifyEcdsa(requirePoint(key), digest, signed);
     },
+    isEcdsa: true,
+    ...(hash && { verifier: () => createEcdsaVerifier(requirePoint(key), hash) }),
   };
 };
 
@@ -114,14 +128,20 @@ const sha1Signature: SchemeMaker<SignatureScheme> = (shape, _hash, parameter) =>
     // The message is kept: the key determines whether the card or the host hashes it.
     hash: undefined,
     maxMessage: MAX_MESSAGE,
-    signatureLength: 2 * curveInfo(key.curve).bytes,
-    sign: (user, message, signal) =>
+    signatureLength: signatureLength(key),
+    sign: async (user, message, signal) =>
       user.primitives.includes("ecdsa")
-        ? user.use("ecdsa", truncateDigest(digest("sha1", message), key.curve), signal)
+        ? user.use("ecdsa", forCurve(await sha1(message), key), signal)
         : user.use("ecdsa-sha1", message, signal),
-    verify: (message, signed) => verifyEcdsa(requirePoint(key), digest("sha1", message), signed),
+    verify: async (message, signed) => verifyEcdsa(requirePoint(key), await sha1(message), signed),
   };
 };
+
+async function sha1(message: Uint8Array): Promise<Uint8Array> {
+  const hasher = new Hasher("sha1");
+  await feed(hasher, message, "the message");
+  return hasher.digest();
+}
 
 /** CKM_ECDSA_SHA1, which a card may do completely: some cards always hash their input. */
 export const ecdsaSha1: MechanismFamily = {
@@ -154,7 +174,7 @@ const agreement: SchemeMaker<AgreementScheme> = (shape, _hash, parameter) => {
 
 /** The other party's point, on the key's own curve. */
 function readPoint(own: KeyShape, publicData: Uint8Array): Uint8Array {
-  if (own.type === "ec") return decodeEcPoint(own.curve, publicData);
+  if (own.type === "ec" && own.curve) return decodeEcPoint(own.curve, publicData);
   if (own.type === "montgomery") return decodePoint25519(publicData);
   throw new CryptokiError(CKR.KEY_TYPE_INCONSISTENT, "the mechanism needs a key that agrees on secrets");
 }

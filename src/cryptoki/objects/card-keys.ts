@@ -8,6 +8,7 @@ import {
   encodeEcPoint,
   encodeParameters25519,
   encodePublicKey,
+  type KeyShape,
   type NamedCurve,
   namesCurve25519,
   parsePublicKey,
@@ -197,6 +198,12 @@ class UsageSources {
   }
 }
 
+/** The type and size of a private key that need no reading. */
+function shapeOf({ type, family, findsCurve }: CardPrivateKey): Promise<KeyShape> | undefined {
+  if (type) return Promise.resolve(type);
+  return family === "ec" && findsCurve ? Promise.resolve({ type: "ec", curve: undefined }) : undefined;
+}
+
 /** Normalises a SubjectPublicKeyInfo. One of an unsupported key stays unchanged. */
 function inDer(info: Uint8Array): Uint8Array {
   try {
@@ -239,13 +246,13 @@ export function privateKeyObject(
   // A key generated on the card never left it; for any other this is unknown.
   const local = object.local ?? false;
   const usage = new UsageSources(object, key);
-  const { type } = object;
+  const told = shapeOf(object);
   const rsaSecret = secretOf(key, (type) => type === "rsa");
   return {
     key: {
       class: "private",
       key: {
-        shape: () => (type ? Promise.resolve(type) : key()),
+        shape: () => told ?? key(),
         publicKey: key,
         primitives: object.primitives,
         // Read each time: the card may report another policy later.

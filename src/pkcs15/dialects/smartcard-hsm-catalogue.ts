@@ -89,8 +89,12 @@ class SmartCardHsmCatalogue implements Catalogue {
   async #ownCertificates(note: Note): Promise<readonly ListedObject[]> {
     const found: ListedObject[] = [];
     for (const { number, entry } of await this.#keysWithFile(note)) {
-      const bytes = await this.#read(FILE_PREFIX.OWN_CERTIFICATE, number, `certificate of ${entry.head.label}`, note);
-      if (bytes?.[0] === SEQUENCE) found.push(ownFile(number, ownCertificateEntry(number, entry)));
+      const where = `certificate of ${entry.head.label}`;
+      const bytes = await this.#read(FILE_PREFIX.OWN_CERTIFICATE, number, where, note);
+      if (bytes?.[0] !== SEQUENCE) continue;
+      // A writer that was interrupted leaves a part, which counts as no certificate: the next one takes its place.
+      if (isWhole(bytes)) found.push(ownFile(number, ownCertificateEntry(number, entry)));
+      else note(where, "only a part of it was written", placeOf(FILE_PREFIX.OWN_CERTIFICATE, number));
     }
     return found;
   }

@@ -174,7 +174,7 @@ export class SmartCardHsmWriter implements TokenWriter {
     const present = await this.#numberOf(id);
     const number = present ?? freeNumber(ids, [FILE_PREFIX.KEY]);
     const place = fileId(FILE_PREFIX.OWN_CERTIFICATE, number);
-    if (present !== undefined && ids.has(toHex(place))) {
+    if (present !== undefined && ids.has(toHex(place)) && !startsWith(certificate, await readWhole(turn, place))) {
       throw new UnsupportedError("a key with this CKA_ID is on the card already");
     }
     if (present === undefined) {
@@ -270,6 +270,10 @@ async function objectIds(turn: CardSession): Promise<ReadonlySet<string>> {
   if (sw !== SW.OK) throw new StatusError("ENUMERATE OBJECTS", sw);
   return new Set((toHex(data).match(/.{4}/gu) ?? []).map(String));
 }
+
+/** Whether a file holds only the first bytes of `whole`, as an interruption between two UPDATE BINARY commands leaves it. */
+const startsWith = (whole: Uint8Array | undefined, part: Uint8Array): boolean =>
+  whole !== undefined && part.length < whole.length && equalBytes(whole.subarray(0, part.length), part);
 
 /** The lowest number that none of the kinds of objects has. */
 function freeNumber(ids: ReadonlySet<string>, prefixes: readonly number[]): number {

@@ -57,6 +57,8 @@ export interface SelectStrategy {
   readonly byPath: () => boolean;
   readonly neverByPath: () => void;
   readonly enterApplication: () => Promise<void>;
+  /** Called after each file that was selected. */
+  readonly found: (place: FilePath) => void;
 }
 
 /** SELECT in the forms that the card supports, and the state after it. */
@@ -89,6 +91,7 @@ export class SelectingCardSession implements CardSession {
     const isDirectory = control.structure === "df";
     state.file = isDirectory ? undefined : { name: pathName(place), control };
     state.directory = pathName(isDirectory ? place : parentOf(place));
+    this.#strategy.found(place);
     return control;
   }
 

@@ -51,7 +51,7 @@ export async function readRecords(
 }
 
 /** A file as far as it was read. */
-interface FileContents {
+export interface FileContents {
   readonly bytes: Uint8Array;
   /** Its size, if the card reported it. */
   readonly control: FileControl;
@@ -168,10 +168,12 @@ export class CardFiles {
     return this.#once(shortKey(df, shortId), () => this.#session.read(read));
   }
 
-  /** Forgets a file; the next caller reads it again. */
+  /** Forgets a file; the next caller reads it again. A short identifier may be another name of it. */
   forget(place: FilePath): void {
     const name = pathName(place);
-    for (const key of this.#read.keys()) if (key.startsWith(`${name} `)) this.#read.delete(key);
+    for (const key of this.#read.keys()) {
+      if (key.startsWith(`${name} `) || key.includes(` ${SHORT_IDENTIFIER} `)) this.#read.delete(key);
+    }
   }
 
   /** Forgets a file that did not parse, and ignores its stored copies. */
@@ -182,10 +184,49 @@ export class CardFiles {
     this.#session.doubt();
   }
 
-  /** Call it after a write: forgets a file and its stored copies. */
+  /** Forgets all files and their stored copies: before a change, whose beginning reads anew, and after one that failed. */
   forgetAll(): void {
     this.#read.clear();
     this.#cache = undefined;
+  }
+
+  /**
+   * A file from its beginning, for work that has the card to itself: what is known of it, with as much more as is `wanted`.
+   * @param wanted Most bytes that are needed; less is returned only at the end of the file. Default: the whole file.
+   */
+  async during(turn: CardSession, place: FilePath, wanted = Infinity): Promise<FileContents> {
+    const kept = this.#read.get(partKey(place));
+    const known = kept?.known === true ? await kept() : undefined;
+    if (known && isEnough(known, wanted)) return known;
+    const offset = known?.bytes.length ?? 0;
+    const enough = (bytes: Uint8Array): boolean => offset + bytes.length >= wanted;
+    const { bytes, control } = await this.#fetch(turn, place, { offset, enough });
+    const contents = { bytes: concat(known?.bytes ?? new Uint8Array(), bytes), control };
+    this.#keep(place, contents);
+    return contents;
+  }
+
+  /** Call it after `bytes` were written to a file at `offset`. */
+  async wrote(place: FilePath, offset: number, bytes: Uint8Array): Promise<void> {
+    const kept = this.#read.get(partKey(place));
+    const known = kept?.known === true ? await kept() : undefined;
+    this.forget(place);
+    if (!known || known.control.structure === "records" || offset > known.bytes.length) return;
+    const end = offset + bytes.length;
+    const written = concat(known.bytes.subarray(0, offset), bytes, known.bytes.subarray(end));
+    this.#keep(place, { ...known, bytes: written });
+  }
+
+  /** Call it after a file was written that has exactly these bytes. */
+  created(place: FilePath, bytes: Uint8Array): void {
+    this.forget(place);
+    this.#keep(place, { bytes: Uint8Array.from(bytes), control: { ...NOTHING_TOLD, size: bytes.length } });
+  }
+
+  #keep(place: FilePath, contents: FileContents): void {
+    const file = memoizeAsync(() => Promise.resolve(contents));
+    file.set(contents);
+    this.#read.set(partKey(place), file);
   }
 
   /** Reads the whole file to its end, without the cache. */
@@ -260,8 +301,14 @@ function partKey(place: FilePath, offset = 0, length?: number): string {
   return `${pathName(place)} ${offset} ${length ?? ""}`;
 }
 
+const SHORT_IDENTIFIER = "short identifier";
+
 function shortKey(df: FilePath, shortId: number): string {
-  return `${pathName(df)} short identifier ${shortId}`;
+  return `${pathName(df)} ${SHORT_IDENTIFIER} ${shortId}`;
+}
+
+function isEnough({ bytes, control: { size, structure } }: FileContents, wanted: number): boolean {
+  return structure === "records" || bytes.length >= Math.min(wanted, size ?? Infinity);
 }
 
 /** The joined records: a directory of records is parsed so. */

@@ -262,6 +262,11 @@ export class Pkcs15Session {
         await this.#selectByAddress(exchange);
         this.#application.confirmed();
       },
+      // As a probe would: only this application has the file at this path.
+      found: (place) => {
+        if (place.from === "master-file" && pathName(place) === pathName(this.#probeFile))
+          this.#application.confirmed();
+      },
     });
   }
 }

@@ -27,6 +27,8 @@ export interface KeyFacts {
   readonly type: "rsa" | "ec";
   /** Of the modulus, or of a coordinate. */
   readonly bytes: number;
+  /** The curve is not known: `bytes` is the digest's length, and the length of the result shows whether that is right. Default: false. */
+  readonly isAssumed?: boolean;
   /** The card's own number for it. */
   readonly reference: number | undefined;
   /** The last identifier of its path: the key file's, or the DF's. Empty if it has no path. */
@@ -100,7 +102,7 @@ export function message({ key }: KeyRequest): (answer: Uint8Array) => Uint8Array
 
 /** Parses an ECDSA signature, r || s or the SEQUENCE of X.509. */
 export function ecdsaAnswer({ key }: KeyRequest): (answer: Uint8Array) => Uint8Array {
-  return (answer) => ecdsaResult(answer, key.bytes);
+  return (answer) => ecdsaResult(answer, key.isAssumed ? undefined : key.bytes);
 }
 
 /** Parses a shared point: plain, or as the first object of a dynamic authentication template. */

@@ -1,4 +1,4 @@
-import { type ResponseApdu, StatusError, SW } from "../../apdu/index.ts";
+import { MalformedAnswerError, type ResponseApdu, StatusError, SW } from "../../apdu/index.ts";
 import { toHex } from "../../bytes/index.ts";
 import {
   type CardPrivateKey,
@@ -8,7 +8,7 @@ import {
   UnsupportedError,
   UseRefusedError,
 } from "../../card/index.ts";
-import { curveInfo, keyTypeOf } from "../../crypto/index.ts";
+import { curveInfo, keyTypeOf, type NamedCurve, truncateDigest } from "../../crypto/index.ts";
 import type { KeyFacts, KeyOperation, KeyUse } from "./key-use.ts";
 import type { PlacedKey } from "../objects/entry-objects.ts";
 import { type FilePath, parentOf, pathName, resolve } from "../files/paths.ts";
@@ -18,20 +18,69 @@ import { ACCESS } from "../syntax/object.ts";
 import type { CardSession } from "../files/card-session.ts";
 
 /** The data of a key for a use. */
-export async function keyFacts(
-  key: CardPrivateKey,
-  { entry, algorithms, publicKeyAtHand }: PlacedKey,
-): Promise<KeyFacts> {
+export async function keyFacts(key: CardPrivateKey, placed: PlacedKey): Promise<KeyFacts> {
+  const bytes = knownBytes(placed) ?? (await bytesOf(key));
+  return { ...factsOf(placed), bytes, publicKey: await placed.publicKeyAtHand() };
+}
+
+function factsOf({ entry, algorithms }: PlacedKey): Omit<KeyFacts, "bytes"> {
   const path = entry.value?.kind === "file" ? entry.value.file.path : new Uint8Array();
   return {
     type: entry.type === "ec" ? "ec" : "rsa",
-    bytes: Math.ceil((await bitsOf(key, entry)) / 8),
     reference: entry.key.keyReference,
     file: path.length >= 2 ? path.subarray(-2) : new Uint8Array(),
     authenticates: authenticatesOnly(entry),
     algorithms,
-    publicKey: await publicKeyAtHand(),
   };
+}
+
+const CURVES: readonly NamedCurve[] = ["P-256", "P-384", "P-521"];
+
+/**
+ * The data of an EC key whose curve would have to be read, for a signature that shows whether the curve is the one on which `input` is as
+ * long as a coordinate; there it needs neither padding nor truncation. Undefined if the curve is known, or there is no such curve.
+ * @param input A digest; for "ecdsa-sha1" the message, which the card hashes: any curve does.
+ */
+async function assumedFacts(
+  placed: PlacedKey,
+  primitive: KeyPrimitive,
+  input: Uint8Array,
+): Promise<KeyFacts | undefined> {
+  const isDigest = primitive === "ecdsa";
+  const fits = !isDigest || CURVES.some((curve) => curveInfo(curve).bits === 8 * input.length);
+  if (placed.entry.type !== "ec" || (!isDigest && primitive !== "ecdsa-sha1") || !fits) return undefined;
+  if (knownBytes(placed) !== undefined || (await placed.publicKeyAtHand())) return undefined;
+  return { ...factsOf(placed), bytes: isDigest ? input.length : 0, isAssumed: true };
+}
+
+/**
+ * A signature of a key whose curve would have to be read ({@link assumedFacts}).
+ * @returns Undefined if it must be: the curve is known, the card refuses, or the numbers are those of another curve.
+ */
+export async function signOnAnyCurve(
+  placed: PlacedKey,
+  primitive: KeyPrimitive,
+  input: Uint8Array,
+  compute: (facts: KeyFacts) => Promise<Uint8Array>,
+): Promise<Uint8Array | undefined> {
+  const facts = await assumedFacts(placed, primitive, input);
+  if (!facts) return undefined;
+  try {
+    const result = await compute(facts);
+    placed.shownBytes = result.length / 2;
+    return primitive !== "ecdsa" || result.length === 2 * input.length ? result : undefined;
+  } catch (error) {
+    const isRefusal =
+      error instanceof StatusError || error instanceof UnsupportedError || error instanceof MalformedAnswerError;
+    if (!isRefusal) throw error;
+    return undefined;
+  }
+}
+
+/** A digest as long as the order of the key's curve at most (FIPS 186-5 section 6.4.1). */
+export function fittingDigest({ type, bytes }: KeyFacts, primitive: KeyPrimitive, input: Uint8Array): Uint8Array {
+  const curve = CURVES.find((one) => curveInfo(one).bytes === bytes);
+  return type === "ec" && primitive === "ecdsa" && curve ? truncateDigest(input, curve) : input;
 }
 
 /** The environment's key; undefined if the use needs none. */
@@ -98,13 +147,16 @@ function authenticatesOnly({ head }: PlacedKey["entry"]): boolean {
   return allows(ACCESS.AUTHENTICATE) && !allows(ACCESS.SIGN);
 }
 
-/** Bits of the modulus or the field, from the directory; else from the public key. */
-async function bitsOf(key: CardPrivateKey, entry: PlacedKey["entry"]): Promise<number> {
+/** Bytes of the modulus or the field, from the directory or an earlier signature; undefined if only the public key tells. */
+function knownBytes({ entry, shownBytes }: PlacedKey): number | undefined {
   const told = entry.modulusBits ?? entry.fieldBits;
-  if (told !== undefined && told > 0) return told;
-  if (entry.curve) return curveInfo(entry.curve).bits;
+  if (told !== undefined && told > 0) return Math.ceil(told / 8);
+  return entry.curve ? curveInfo(entry.curve).bytes : shownBytes;
+}
+
+async function bytesOf(key: CardPrivateKey): Promise<number> {
   const type = keyTypeOf(await key.publicKey());
-  return type.type === "rsa" ? type.modulusBits : curveInfo(type.curve).bits;
+  return Math.ceil((type.type === "rsa" ? type.modulusBits : curveInfo(type.curve).bits) / 8);
 }
 
 /** For cards with different commands for signatures and decipherment, although the raw operation is the same. */

@@ -7,6 +7,7 @@ import { type CardFiles, isReferenceAtHand, readReference, type ValueOptions } f
 import { childOf, type FilePath, parentOf, pathName, resolve } from "../files/paths.ts";
 import type { Pkcs15Session } from "../files/session.ts";
 import {
+  DIRECTORY_KINDS,
   type DirectoryEntry,
   type DirectoryKind,
   type OdfEntry,
@@ -33,13 +34,14 @@ const FILE_ID = {
   TOKEN_INFO: Uint8Array.of(0x50, 0x32),
   UNUSED_SPACE: Uint8Array.of(0x50, 0x33),
 } as const;
+const OBJECT_KINDS: readonly DirectoryKind[] = DIRECTORY_KINDS.filter((kind) => kind !== "authentication");
 /** Limit for directory files: more than there are kinds of objects. */
 const MAX_DIRECTORIES = 64;
 /**
  * This much padding after an object counts as the end of a directory: a deleted object's space is filled by the next
  * one, and every part of a file that is not read saves an exchange.
  */
-const PADDING_THAT_ENDS = 64;
+const PADDING_THAT_ENDS = 1;
 
 /**
  * The contents of the files of one application, read on first use. Malformed parts are skipped and reported as
@@ -322,6 +324,16 @@ export class CardContents {
   forget(): void {
     this.#catalogue?.forget();
     this.#directories.clear();
+    this.odf.clear();
+    this.tokenInfo.clear();
+  }
+
+  /**
+   * Has the ODF, TokenInfo and directories parsed again, from what {@link files} knows.
+   * @param kinds Default: all except the PINs, which stay as long as the tokens.
+   */
+  forgetObjects(kinds: readonly DirectoryKind[] = OBJECT_KINDS): void {
+    for (const kind of kinds) this.#directories.delete(kind);
     this.odf.clear();
     this.tokenInfo.clear();
   }

@@ -4,6 +4,7 @@ import { LoginRequiredError, UnsupportedError } from "../../card/index.ts";
 import { createFile, deleteFile, type FileControl, updateBinary } from "../files/commands.ts";
 import { childOf, type FilePath, parentOf, pathName } from "../files/paths.ts";
 import type { CardSession } from "../files/card-session.ts";
+import type { CardFiles } from "../files/files.ts";
 
 /**
  * Identifiers that this driver gives to new files; no layout in use has them. A file with one of them that is in no
@@ -54,6 +55,19 @@ export function writeFailure(action: string, sw: number): Error {
   return cause;
 }
 
+/** The names of the files in use ({@link pathName}). */
+export type TakenNames = Pick<ReadonlySet<string>, "has">;
+
+/** Thrown before anything is written: a new file is needed, and the names of the others are not known. */
+export class NamesWanted extends Error {}
+
+/** For a change that hardly ever makes a file: the directories that it does not need are read when it does. */
+export const NAMES_UNREAD: TakenNames = {
+  has: () => {
+    throw new NamesWanted();
+  },
+};
+
 /** Files that this driver creates and deletes. */
 export class FileAllocation {
   readonly #df: FilePath;
@@ -71,7 +85,7 @@ export class FileAllocation {
    * @param taken As for {@link create}.
    * @param model The file whose access rules the new one gets.
    */
-  createLike(turn: CardSession, size: number, taken: ReadonlySet<string>, model: FileControl): Promise<FilePath> {
+  createLike(turn: CardSession, size: number, taken: TakenNames, model: FileControl): Promise<FilePath> {
     return this.create(turn, taken, (id) => this.#ways.parameters(id, size, model.security));
   }
 
@@ -79,14 +93,9 @@ export class FileAllocation {
    * Creates a file with the lowest identifier that no directory names, and makes it the current one. An existing file
    * with it is left over from an interrupted write, and is deleted first; if another PIN protects it, the next
    * identifier is used.
-   * @param taken Names of the files in use ({@link pathName}).
    * @param parameters The control parameters of the file with an identifier.
    */
-  async create(
-    turn: CardSession,
-    taken: ReadonlySet<string>,
-    parameters: (id: Uint8Array) => Uint8Array,
-  ): Promise<FilePath> {
+  async create(turn: CardSession, taken: TakenNames, parameters: (id: Uint8Array) => Uint8Array): Promise<FilePath> {
     for (let id = FIRST_ID; id <= LAST_ID; id++) {
       const bytes = Uint8Array.of(id >> 8, id & 0xff);
       const place = childOf(this.#df, bytes);
@@ -155,22 +164,41 @@ export class FileAllocation {
   }
 }
 
+/** What is known of the card's files: it learns what is written. */
+type KnownFiles = Pick<CardFiles, "wrote" | "created">;
+
 /** Writes `bytes` at `offset` of a file, in as many parts as needed: for a file that nothing refers to yet. */
-export async function writeAll(turn: CardSession, place: FilePath, bytes: Uint8Array, offset = 0): Promise<void> {
+export async function writeAll(
+  turn: CardSession,
+  files: KnownFiles,
+  place: FilePath,
+  bytes: Uint8Array,
+  offset = 0,
+): Promise<void> {
   await turn.select(place);
   for (let at = 0; at < bytes.length; at += MAX_UPDATE) {
-    const { sw } = await turn.send(updateBinary(offset + at, bytes.subarray(at, at + MAX_UPDATE)));
+    const part = bytes.subarray(at, at + MAX_UPDATE);
+    const { sw } = await turn.send(updateBinary(offset + at, part));
     if (sw !== SW.OK) throw writeFailure(`UPDATE BINARY of ${pathName(place)}`, sw);
+    await files.wrote(place, offset + at, part);
   }
+}
+
+/** As {@link writeAll}, for a new file, which has room for exactly these bytes. */
+export async function fill(turn: CardSession, files: KnownFiles, place: FilePath, bytes: Uint8Array): Promise<void> {
+  await writeAll(turn, files, place, bytes);
+  files.created(place, bytes);
 }
 
 /**
  * Replaces a file's contents by one UPDATE BINARY: if the card is removed, it has the old ones or the new ones.
+ * @param before The file from its beginning.
  * @param after As long as `before`.
  * @returns Whether one is enough; else nothing is written.
  */
 export async function updateAtOnce(
   turn: CardSession,
+  files: KnownFiles,
   place: FilePath,
   before: Uint8Array,
   after: Uint8Array,
@@ -180,6 +208,6 @@ export async function updateAtOnce(
   if (from < 0) return true;
   const to = after.findLastIndex(differs) + 1;
   if (to - from > MAX_UPDATE) return false;
-  await writeAll(turn, place, after.subarray(from, to), from);
+  await writeAll(turn, files, place, after.subarray(from, to), from);
   return true;
 }

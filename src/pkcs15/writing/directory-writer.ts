@@ -9,7 +9,7 @@ import { type FilePath, pathName, resolve } from "../files/paths.ts";
 import type { CardContents } from "../objects/contents.ts";
 import { DIRECTORY_KINDS, type DirectoryKind, readElements, readOdfEntry } from "../syntax/directory.ts";
 import { encodePath, type FileReference } from "../syntax/path.ts";
-import { type FileAllocation, updateAtOnce, writeAll, writeFailure } from "./allocation.ts";
+import { fill, type FileAllocation, type TakenNames, updateAtOnce, writeFailure } from "./allocation.ts";
 
 /**
  * A directory that is a record file with an object in each record. Every change is one exchange, so that the card stays
@@ -131,12 +131,16 @@ export class DirectoryWriter {
 
   /** SELECT's answers for the files of a directory: the model of new files beside it. */
   async model(turn: CardSession, kind: DirectoryKind): Promise<FileControl> {
-    const place = (await this.#places(kind))[0] ?? (await this.#anyPlace());
-    return turn.select(place);
+    return this.#control(turn, (await this.#places(kind))[0] ?? (await this.#anyPlace()));
+  }
+
+  /** SELECT's answer for a directory, from when it was read. */
+  async #control(turn: CardSession, place: FilePath): Promise<FileControl> {
+    return (await this.#contents.files.during(turn, place, 0)).control;
   }
 
   /** Adds an entry. */
-  async add(turn: CardSession, kind: DirectoryKind, entry: Uint8Array, taken: ReadonlySet<string>): Promise<void> {
+  async add(turn: CardSession, kind: DirectoryKind, entry: Uint8Array, taken: TakenNames): Promise<void> {
     const places = await this.#places(kind);
     const place = places.at(-1);
     if (!place) return this.#begin(turn, kind, entry, taken);
@@ -155,7 +159,7 @@ export class DirectoryWriter {
     place: FilePath,
     der: Uint8Array,
     replacement: Uint8Array | undefined,
-    taken: ReadonlySet<string>,
+    taken: TakenNames,
   ): Promise<void> {
     if (await this.#hasRecords(turn, place)) return (await this.#openRecords(turn, place)).change(der, replacement);
     const directory = await this.#open(turn, place);
@@ -169,7 +173,7 @@ export class DirectoryWriter {
   }
 
   async #hasRecords(turn: CardSession, place: FilePath): Promise<boolean> {
-    return (await turn.select(place)).structure === "records";
+    return (await this.#control(turn, place)).structure === "records";
   }
 
   #openRecords(turn: CardSession, place: FilePath): Promise<RecordDirectory> {
@@ -192,8 +196,9 @@ export class DirectoryWriter {
     throw new UnsupportedError("the card has no directory whose access rules a new one could take");
   }
 
+  /** Also what follows a gap, where another program may have written: it is not shown, and it is not written over. */
   async #open(turn: CardSession, place: FilePath): Promise<OpenDirectory> {
-    const { bytes, control } = await this.#contents.files.readAnew(turn, place);
+    const { bytes, control } = await this.#contents.files.during(turn, place);
     if (control.structure === "records") throw new UnsupportedError(`${pathName(place)} is a file of records`);
     const { elements, broken } = readElements(bytes, pathName(place));
     const [wrong] = broken;
@@ -209,20 +214,22 @@ export class DirectoryWriter {
     kind: DirectoryKind,
     directory: OpenDirectory,
     entries: readonly Uint8Array[],
-    taken: ReadonlySet<string>,
+    taken: TakenNames,
   ): Promise<void> {
     const { place, control, bytes } = directory;
+    const { files } = this.#contents;
     const wanted = concat(...entries);
-    if (wanted.length <= bytes.length) {
-      this.#contents.files.forget(place);
-      if (await updateAtOnce(turn, place, bytes, withEntries(directory, wanted))) return;
-    }
+    if (
+      wanted.length <= bytes.length &&
+      (await updateAtOnce(turn, files, place, bytes, withEntries(directory, wanted)))
+    )
+      return;
     const size = Math.max(bytes.length, Math.ceil((wanted.length * 3) / 2));
     const fresh = await this.#allocation.createLike(turn, size, taken, control);
-    await writeAll(turn, fresh, concat(wanted, new Uint8Array(size - wanted.length)));
+    await fill(turn, files, fresh, concat(wanted, new Uint8Array(size - wanted.length)));
     await this.#point(turn, kind, place, fresh);
     await this.#allocation.removeOwn(turn, place);
-    this.#contents.files.forget(place);
+    files.forget(place);
   }
 
   /**
@@ -242,10 +249,11 @@ export class DirectoryWriter {
     await this.#replaceOdf(turn, odf, entries);
   }
 
-  async #begin(turn: CardSession, kind: DirectoryKind, entry: Uint8Array, taken: ReadonlySet<string>): Promise<void> {
-    const model = await turn.select(await this.#anyPlace());
+  async #begin(turn: CardSession, kind: DirectoryKind, entry: Uint8Array, taken: TakenNames): Promise<void> {
+    const model = await this.#control(turn, await this.#anyPlace());
     const fresh = await this.#allocation.createLike(turn, NEW_DIRECTORY_SIZE, taken, model);
-    await writeAll(turn, fresh, concat(entry, new Uint8Array(Math.max(0, NEW_DIRECTORY_SIZE - entry.length))));
+    const bytes = concat(entry, new Uint8Array(Math.max(0, NEW_DIRECTORY_SIZE - entry.length)));
+    await fill(turn, this.#contents.files, fresh, bytes);
     const odf = await this.#open(turn, this.#odf);
     await this.#replaceOdf(turn, odf, [...odf.entries, odfEntry(kind, this.reference(fresh))]);
   }
@@ -253,8 +261,7 @@ export class DirectoryWriter {
   async #replaceOdf(turn: CardSession, odf: OpenDirectory, entries: readonly Uint8Array[]): Promise<void> {
     const wanted = concat(...entries);
     if (wanted.length > odf.bytes.length) throw new UnsupportedError("the ODF has no room for another directory");
-    this.#contents.files.forget(odf.place);
-    if (await updateAtOnce(turn, odf.place, odf.bytes, withEntries(odf, wanted))) return;
+    if (await updateAtOnce(turn, this.#contents.files, odf.place, odf.bytes, withEntries(odf, wanted))) return;
     throw new UnsupportedError("the ODF cannot be changed in one exchange");
   }
 

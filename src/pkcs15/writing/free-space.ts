@@ -48,9 +48,28 @@ interface Neighbours {
  */
 export class FreeSpace {
   readonly #application: Pkcs15Application;
+  #isAbsent = false;
 
   constructor(application: Pkcs15Application) {
     this.#application = application;
+  }
+
+  /**
+   * Reads the list, before the change: a refusal in its midst would leave the current directory unknown. A part is taken beside other
+   * objects of its file only, so the list is not needed if each object has a file to itself.
+   */
+  async prepare(): Promise<void> {
+    const { files, unusedSpacePlace } = this.#application.contents;
+    this.#isAbsent = !(await this.#hasParts()) || !(await unlessRefused(files.read(unusedSpacePlace)));
+  }
+
+  async #hasParts(): Promise<boolean> {
+    for (const kind of DIRECTORY_KINDS) {
+      for (const { entry } of await this.#application.contents.directory(kind)) {
+        if ("value" in entry && entry.value?.kind === "file" && isPart(entry.value.file)) return true;
+      }
+    }
+    return false;
   }
 
   /**
@@ -130,8 +149,9 @@ export class FreeSpace {
 
   /** Undefined for most cards, which have none. */
   async #read(turn: CardSession): Promise<Uint8Array | undefined> {
+    if (this.#isAbsent) return undefined;
     const { files, unusedSpacePlace } = this.#application.contents;
-    const { bytes, control } = (await unlessRefused(files.readAnew(turn, unusedSpacePlace))) ?? {};
+    const { bytes, control } = (await unlessRefused(files.during(turn, unusedSpacePlace))) ?? {};
     return control?.structure === "records" ? undefined : bytes;
   }
 
@@ -139,8 +159,8 @@ export class FreeSpace {
     const wanted = concat(...entries);
     if (wanted.length > before.length) return false;
     const after = concat(wanted, new Uint8Array(before.length - wanted.length));
-    const { unusedSpacePlace } = this.#application.contents;
-    return (await unlessRefused(updateAtOnce(turn, unusedSpacePlace, before, after))) ?? false;
+    const { files, unusedSpacePlace } = this.#application.contents;
+    return (await unlessRefused(updateAtOnce(turn, files, unusedSpacePlace, before, after))) ?? false;
   }
 }
 

@@ -2,7 +2,7 @@ import { derSequence, derUnsigned } from "../../asn1/index.ts";
 import { equalBytes } from "../../bytes/index.ts";
 import { CardError, type KeyUsage, UnsupportedError } from "../../card/index.ts";
 import { curveInfo, keyTypeOf, parsePublicKey } from "../../crypto/index.ts";
-import { type FileAllocation, writeAll } from "./allocation.ts";
+import { fill, type FileAllocation, type TakenNames } from "./allocation.ts";
 import type { CardContents } from "../objects/contents.ts";
 import type { KeyMaking } from "../dialect.ts";
 import type { DirectoryWriter } from "./directory-writer.ts";
@@ -56,7 +56,7 @@ export class KeyWriter {
     making: KeyMaking,
     wanted: WantedPair,
     pin: PinEntry | undefined,
-    taken: ReadonlySet<string>,
+    taken: TakenNames,
   ): Promise<Uint8Array> {
     const id = await this.#freeId(wanted.id);
     const home = await this.#home(turn, making, { ...wanted, pin }, taken);
@@ -68,7 +68,7 @@ export class KeyWriter {
       taken,
       await this.#directories.model(turn, "public-keys"),
     );
-    await writeAll(turn, place, stored);
+    await fill(turn, this.#contents.files, place, stored);
     const type = keyTypeOf(spki);
     const key = {
       label: wanted.label,
@@ -99,7 +99,7 @@ export class KeyWriter {
     turn: CardSession,
     { file }: KeyMaking,
     { pin, alwaysAuthenticate = false }: WantedPair & { readonly pin: PinEntry | undefined },
-    taken: ReadonlySet<string>,
+    taken: TakenNames,
   ): Promise<KeyHome> {
     if (!file) return { reference: await this.#freeNumber(), place: this.#contents.session.applicationDf };
     const guard = { pin: pin?.reference, alwaysAuthenticate };

@@ -16,7 +16,7 @@ export async function writeTokenLabel(turn: CardSession, contents: CardContents,
   const place = contents.tokenInfoPlace;
   const name = `TokenInfo ${pathName(place)}`;
   if (utf8(label).length > MAX_LABEL) throw new UnsupportedError(`the label has more than ${MAX_LABEL} bytes`);
-  const { bytes, control } = await contents.files.readAnew(turn, place);
+  const { bytes, control } = await contents.files.during(turn, place);
   if (control.structure === "records") throw new UnsupportedError(`${name} is a file of records: it is not written to`);
   const { elements, broken } = readElements(bytes, name);
   const [first] = elements;
@@ -34,7 +34,6 @@ export async function writeTokenLabel(turn: CardSession, contents: CardContents,
   image.set(wanted, first.offset);
   const newEnd = first.offset + wanted.length;
   if (newEnd < end) image.fill(bytes[end] === 0xff ? 0xff : 0x00, newEnd, end);
-  contents.files.forget(place);
-  if (await updateAtOnce(turn, place, bytes, image)) return;
+  if (await updateAtOnce(turn, contents.files, place, bytes, image)) return;
   throw new UnsupportedError(`${name} cannot be changed in one exchange, so it is not changed`);
 }

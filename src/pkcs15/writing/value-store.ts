@@ -1,5 +1,5 @@
 import { CardError, UnsupportedError } from "../../card/index.ts";
-import { type FileAllocation, writeAll } from "./allocation.ts";
+import { fill, type FileAllocation, type TakenNames, writeAll } from "./allocation.ts";
 import type { Pkcs15Application } from "../application.ts";
 import type { DirectoryItem } from "../objects/contents.ts";
 import type { DirectoryWriter } from "./directory-writer.ts";
@@ -32,6 +32,11 @@ export class ValueStore {
     this.#free = new FreeSpace(application);
   }
 
+  /** Finds out beforehand whether the card lists free parts of files: {@link store} needs it. */
+  prepare(): Promise<void> {
+    return this.#free.prepare();
+  }
+
   /**
    * Writes a value that no directory names yet.
    * @param kind Of the directory that will.
@@ -41,7 +46,7 @@ export class ValueStore {
     kind: DirectoryKind,
     object: NewValue,
     pin: PinEntry | undefined,
-    taken: ReadonlySet<string>,
+    taken: TakenNames,
   ): Promise<FileReference> {
     const part = await this.#inFreeSpace(turn, object, pin);
     if (part) return part;
@@ -58,7 +63,7 @@ export class ValueStore {
     turn: CardSession,
     { entry }: DirectoryItem,
     value: Uint8Array,
-    taken: ReadonlySet<string>,
+    taken: TakenNames,
   ): Promise<FileReference> {
     const old = fileOf(entry);
     if (!old) throw new UnsupportedError("the value is not in a file of its own: it cannot be changed");
@@ -79,10 +84,10 @@ export class ValueStore {
     turn: CardSession,
     value: Uint8Array,
     model: FileControl,
-    taken: ReadonlySet<string>,
+    taken: TakenNames,
   ): Promise<FileReference> {
     const place = await this.#allocation.createLike(turn, value.length, taken, model);
-    await writeAll(turn, place, value);
+    await fill(turn, this.#application.contents.files, place, value);
     return this.#directories.reference(place);
   }
 
@@ -95,7 +100,7 @@ export class ValueStore {
     const part = await this.#free.take(turn, value.length, hidden, pin);
     if (!part) return undefined;
     try {
-      await writeAll(turn, this.#resolve(part), value, part.index);
+      await writeAll(turn, this.#application.contents.files, this.#resolve(part), value, part.index);
       return part;
     } catch (error) {
       if (!(error instanceof CardError)) throw error;

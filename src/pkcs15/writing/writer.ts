@@ -24,7 +24,7 @@ import type { DirectoryKind } from "../syntax/directory.ts";
 import { certificateEntry, changedEntry, dataEntry } from "../syntax/new-entry.ts";
 import type { FileReference } from "../syntax/path.ts";
 import type { TokenInfo } from "../syntax/token-info.ts";
-import { FileAllocation, STANDARD_FILES } from "./allocation.ts";
+import { FileAllocation, NAMES_UNREAD, NamesWanted, STANDARD_FILES, type TakenNames } from "./allocation.ts";
 import { DirectoryWriter } from "./directory-writer.ts";
 import { KeyWriter } from "./key-writer.ts";
 import { writeTokenLabel } from "./token-label.ts";
@@ -38,18 +38,24 @@ const TIME_LENGTH = 15;
 const SECOND = 1000;
 
 /** The file with the time of the last update: TokenInfo, or the one that it names; undefined if the card has none. */
-export function lastUpdatePlace(contents: CardContents, info: TokenInfo | undefined): FilePath | undefined {
+function lastUpdatePlace(contents: CardContents, info: TokenInfo | undefined): FilePath | undefined {
   if (!info?.lastUpdate) return undefined;
   if ("time" in info.lastUpdate) return contents.tokenInfoPlace;
   const { file } = info.lastUpdate;
   return file.path.length > 1 ? resolve(contents.session.applicationDf, file) : undefined;
 }
 
+/** The file with the time of the last update, as it is on the card now; undefined if the card has none. */
+export async function readLastUpdate(contents: CardContents): Promise<Uint8Array | undefined> {
+  const place = lastUpdatePlace(contents, await contents.tokenInfo());
+  return place && (await contents.session.read((turn) => contents.files.readAnew(turn, place))).bytes;
+}
+
 /** Writes lastUpdate, always later than the old one. Does nothing if the card has none, or nothing may write it. */
 async function touchLastUpdate(turn: CardSession, contents: CardContents, info: TokenInfo | undefined): Promise<void> {
   const place = lastUpdatePlace(contents, info);
   if (!info?.lastUpdate || !place) return;
-  const found = await unlessRefused(contents.files.readAnew(turn, place));
+  const found = await unlessRefused(contents.files.during(turn, place));
   if (!found) return;
   const head = "time" in info.lastUpdate ? IN_TOKEN_INFO : TIME;
   const at = found.bytes.findIndex((_, index) => head.every((octet, offset) => found.bytes[index + offset] === octet));
@@ -59,8 +65,10 @@ async function touchLastUpdate(turn: CardSession, contents: CardContents, info: 
   const now = generalizedTime(new Date());
   const time = now > old ? now : generalizedTime(new Date(momentOf(old) + SECOND));
   await turn.select(place);
-  const { sw } = await turn.send(updateBinary(offset, utf8(time)));
-  if (sw !== SW.OK) contents.report("TokenInfo", "the time of the last update cannot be written");
+  const bytes = utf8(time);
+  const { sw } = await turn.send(updateBinary(offset, bytes));
+  if (sw === SW.OK) await contents.files.wrote(place, offset, bytes);
+  else contents.report("TokenInfo", "the time of the last update cannot be written");
 }
 
 async function unlessRefused<T>(work: Promise<T>): Promise<T | undefined> {
@@ -90,6 +98,17 @@ const DIRECTORY_OF = {
   "public-key": "public-keys",
   "private-key": "private-keys",
 } as const satisfies Record<CardObject["class"], DirectoryKind>;
+
+/** What a change needs before it begins. */
+interface Change {
+  /** Of the token. */
+  readonly pin: PinEntry | undefined;
+  /** The directory that it is about, if it hardly ever makes a file. Left out: all are read, for the names of new files. */
+  readonly kind?: DirectoryKind | "none";
+  readonly prepare?: () => Promise<void>;
+}
+
+type ChangeWork<T> = (turn: CardSession, taken: TakenNames) => Promise<T>;
 
 /** The largest value for a new file: the limit of UPDATE BINARY's offsets. */
 const MAX_VALUE = 0x7fff;
@@ -138,7 +157,7 @@ export class ObjectWriter implements TokenWriter {
     const kind = DIRECTORY_OF[object.class];
     const { value } = object;
     if (value.length > MAX_VALUE) throw new UnsupportedError(`${value.length} bytes, ${MAX_VALUE} at most in a file`);
-    return this.#change(pin, options, async (turn, taken) => {
+    return this.#change({ pin, prepare: () => this.#values.prepare() }, options, async (turn, taken) => {
       const file = await this.#values.store(turn, kind, object, pin, taken);
       const entry = newEntry(object, file, object.private ? pin?.authId : undefined);
       await this.#directories.add(turn, kind, entry, taken);
@@ -154,7 +173,7 @@ export class ObjectWriter implements TokenWriter {
     options?: CallOptions,
   ): Promise<Uint8Array> {
     requirePlace(found);
-    return this.#change(pin, options, async (turn, taken) => {
+    return this.#change({ pin, kind: found.kind }, options, async (turn, taken) => {
       const item = await this.#current(found);
       const place = requirePlace(item);
       const file = value && (await this.#values.replace(turn, item, value, taken));
@@ -170,13 +189,13 @@ export class ObjectWriter implements TokenWriter {
   /** @param pin Whose token it is asked for; the label is the card application's. */
   setLabel(label: string, pin: PinEntry | undefined, options?: CallOptions): Promise<void> {
     const { contents } = this.#application;
-    return this.#change(pin, options, (turn) => writeTokenLabel(turn, contents, label));
+    return this.#change({ pin, kind: "none" }, options, (turn) => writeTokenLabel(turn, contents, label));
   }
 
   async destroy(found: DirectoryItem, pin: PinEntry | undefined, options?: CallOptions): Promise<void> {
     const keyFile = found.entry.class === "private-key" ? this.#keyFile(found) : undefined;
     requirePlace(found);
-    await this.#change(pin, options, async (turn, taken) => {
+    await this.#change({ pin, kind: found.kind }, options, async (turn, taken) => {
       const item = await this.#current(found);
       const place = requirePlace(item);
       if (keyFile) await this.#requireDeletable(turn, keyFile, pin);
@@ -210,7 +229,7 @@ export class ObjectWriter implements TokenWriter {
     const making = dialect.keys.generation(type);
     const { usage = { sign: true, decrypt: type.type === "rsa", derive: false } } = request;
     const wanted = { ...request, label: request.label ?? "", usage, made: true };
-    return this.#change(pin, options, (turn, taken) => this.#keys.write(turn, making, wanted, pin, taken));
+    return this.#change({ pin }, options, (turn, taken) => this.#keys.write(turn, making, wanted, pin, taken));
   }
 
   async #import(
@@ -221,50 +240,70 @@ export class ObjectWriter implements TokenWriter {
     const { dialect } = this.#application;
     if (!dialect.keys) throw new UnsupportedError("key import to this card is not supported");
     const making = dialect.keys.importation(readPrivateKeyInfo(object.privateKey));
-    return this.#change(pin, options, (turn, taken) =>
+    return this.#change({ pin }, options, (turn, taken) =>
       this.#keys.write(turn, making, { ...object, made: false }, pin, taken),
     );
   }
 
   /** One change, from its login to the last exchange, with the card to itself. */
-  async #change<T>(
-    pin: PinEntry | undefined,
-    options: CallOptions | undefined,
-    work: (turn: CardSession, taken: ReadonlySet<string>) => Promise<T>,
-  ): Promise<T> {
-    return this.#application.inTurn(() => this.#changeNow(pin, options, work), callSignal(options));
+  async #change<T>(of: Change, options: CallOptions | undefined, work: ChangeWork<T>): Promise<T> {
+    return this.#application.inTurn(() => this.#changeNow(of, options, work), callSignal(options));
   }
 
-  async #changeNow<T>(
-    pin: PinEntry | undefined,
-    options: CallOptions | undefined,
-    work: (turn: CardSession, taken: ReadonlySet<string>) => Promise<T>,
-  ): Promise<T> {
+  async #changeNow<T>(of: Change, options: CallOptions | undefined, work: ChangeWork<T>): Promise<T> {
     const { contents, session } = this.#application;
     const info = await contents.tokenInfo();
     if (info?.readOnly) throw new UnsupportedError("the card says that nothing on it is changed");
     // Another program may have written since the directories were read, and must not until the change is made: a file of its that they
     // do not name would count as left over.
     const hold = await session.card.hold(options);
+    const { kind } = of;
+    const kinds = kind === undefined ? undefined : kind === "none" ? [] : [kind];
     try {
+      this.#forget(kinds);
+      const result = await this.#afterReading(of, (taken, isFirst) =>
+        session.run(async (turn) => {
+          const { pin } = of;
+          if (pin && !this.#application.isVerified(pin)) {
+            throw new LoginRequiredError("the card needs the PIN for changes");
+          }
+          try {
+            // First, so that no stored copy of the card's files outlives the change.
+            if (isFirst) await touchLastUpdate(turn, contents, info);
+            return await work(turn, taken);
+          } catch (error) {
+            throw await this.#refusal(turn, pin, error);
+          }
+          // Without the caller's signal: a change that has begun is completed, also when its caller has left.
+        }),
+      );
+      // What was written is known; the objects are made anew from it.
+      contents.forgetObjects(kinds);
+      this.#application.objects.forget();
+      return result;
+    } catch (error) {
       this.#forget();
-      const taken = await this.#directories.taken();
-      return await session.run(async (turn) => {
-        if (pin && !this.#application.isVerified(pin)) {
-          throw new LoginRequiredError("the card needs the PIN for changes");
-        }
-        try {
-          // First, so that no stored copy of the card's files outlives the change.
-          await touchLastUpdate(turn, contents, info);
-          return await work(turn, taken);
-        } catch (error) {
-          throw await this.#refusal(turn, pin, error);
-        }
-        // Without the caller's signal: a change that has begun is completed, also when its caller has left.
-      });
+      throw error;
     } finally {
-      this.#forget();
       await hold[Symbol.asyncDispose]();
+    }
+  }
+
+  /** Reads what the change needs of the directories, and all of them only if it makes a file. */
+  async #afterReading<T>(of: Change, run: (taken: TakenNames, isFirst: boolean) => Promise<T>): Promise<T> {
+    const { contents } = this.#application;
+    if (of.kind === undefined) {
+      const taken = await this.#directories.taken();
+      await of.prepare?.();
+      return run(taken, true);
+    }
+    if (of.kind !== "none") await contents.directory(of.kind);
+    try {
+      return await run(NAMES_UNREAD, true);
+    } catch (error) {
+      if (!(error instanceof NamesWanted)) throw error;
+      contents.forgetObjects();
+      return run(await this.#directories.taken(), false);
     }
   }
 
@@ -278,9 +317,10 @@ export class ObjectWriter implements TokenWriter {
     });
   }
 
-  #forget(): void {
+  /** @param kinds The directories that are read again. Default: all of objects. */
+  #forget(kinds?: readonly DirectoryKind[]): void {
     const { contents, objects } = this.#application;
-    contents.forget();
+    contents.forgetObjects(kinds);
     contents.files.forgetAll();
     objects.forget();
   }

@@ -12,6 +12,7 @@ import {
   getMetadata,
   getSerial,
   getVersion,
+  PIV_AID,
   putData,
   READ_CONFIG,
   readConfig,
@@ -27,6 +28,9 @@ type Instruction = (context: PivContext, command: CardCommand) => Uint8Array | P
 
 /** Persists the card image. */
 type Keep = (image: string) => Promise<void>;
+
+/** What the answer to reset has room for of the application's identifier: registered provider, PIV, its version. */
+const SELECTED = /* @__PURE__ */ PIV_AID.subarray(0, 8);
 
 const SELECT = 0xa4;
 /** Commands without lasting effects: SELECT, GET DATA and GENERAL AUTHENTICATE. */
@@ -79,7 +83,7 @@ export class VirtualPivCard implements VirtualCard {
   constructor(contents: PivContents, keep?: Keep) {
     this.#contents = contents;
     const { extended, yubico, defaultSelected } = contents.traits;
-    this.atr = buildAtr(yubico ? "YubiKey" : "virtual", extended);
+    this.atr = buildAtr(yubico ? "YubiKey" : defaultSelected ? { selected: SELECTED } : "virtual", extended);
     // Yubico's programs send no Le, and their cards answer anyway.
     this.#transport = new CardTransport({ extended, impliedNe: yubico ? 256 : 0 }, (command) => this.#run(command));
     this.#session = newSession(defaultSelected);
