@@ -13,6 +13,7 @@ import { addDecrypt } from "./commands/decrypt.ts";
 import { addDelete } from "./commands/delete.ts";
 import { addDemo } from "./commands/demo.ts";
 import { addDerive } from "./commands/derive.ts";
+import { addGitSign } from "./commands/git-sign.ts";
 import { addHash } from "./commands/hash.ts";
 import { addImport } from "./commands/import.ts";
 import { addKey } from "./commands/key.ts";
@@ -95,6 +96,7 @@ const COMMANDS: Readonly<Record<string, (program: Command, environment: Environm
   audit: addAudit,
   agent: addAgent,
   age: addAge,
+  "git-sign": addGitSign,
   virtual: addVirtual,
   completion: addCompletion,
   man: addMan,

@@ -32,9 +32,15 @@ export function slotObjects(store: PivStore): readonly SlotObjects[] {
   return KEY_SLOTS.map((slot) => ({
     slot,
     certificate: certificateObject(store, slot),
-    publicKey: publicKeyObject(store, slot),
-    privateKey: privateKeyObject(store, slot),
+    publicKey: foreseen(store, slot, publicKeyObject(store, slot)),
+    privateKey: foreseen(store, slot, privateKeyObject(store, slot)),
   }));
+}
+
+/** Adds the type of the key, as far as a copy of its certificate tells it. */
+function foreseen<T extends CardPublicKey | CardPrivateKey>(store: PivStore, slot: KeySlot, key: T): T {
+  if (!store.keepsCopies) return key;
+  return Object.defineProperty(key, "type", { enumerable: true, get: () => store.foreseenType(slot) });
 }
 
 /** Another data object and its container. */
@@ -96,9 +102,6 @@ function publicKeyObject(store: PivStore, slot: KeySlot): CardPublicKey {
     label: slot.labels.publicKey,
     id: Uint8Array.of(slot.id),
     private: false,
-    get type() {
-      return store.foreseenType(slot);
-    },
     usage: slot.usage,
     isPresent: ({ explicitlyRequested: named }, options) =>
       untilCancelled(
@@ -117,9 +120,6 @@ function privateKeyObject(store: PivStore, slot: KeySlot): CardPrivateKey {
     label: slot.labels.privateKey,
     id: Uint8Array.of(slot.id),
     private: slot.pin !== "never",
-    get type() {
-      return store.foreseenType(slot);
-    },
     // Firmware before 5.7 refuses both. What is modified is the CKA_ID: the key moves.
     get modifiable() {
       return store.reports.hasYubicoCommands;

@@ -2,7 +2,7 @@ import { concat, DataError } from "../bytes/index.ts";
 import { string, uint32, WireReader } from "./wire.ts";
 
 /** Numbers of messages (RFC 9987 section 6.1). */
-const SSH_AGENT = {
+export const SSH_AGENT = {
   FAILURE: 5,
   SUCCESS: 6,
   REQUEST_IDENTITIES: 11,

@@ -137,13 +137,13 @@ export function encodeSignatureBlob(key: PublicKey, signature: Uint8Array, rsa: 
 const curveName = (curve: NamedCurve): string => curve.toLowerCase().replace("p-", "nistp");
 
 /** A signature as SSH writes it, with its algorithm apart. ECDSA: r || s. */
-interface SshSignature {
+export interface SshSignature {
   readonly algorithm: string;
   readonly signature: Uint8Array;
 }
 
 /** Reads {@link encodeSignatureBlob}, for a key of this type. @throws {DataError} for a malformed one. */
-function decodeSignatureBlob(key: PublicKey, blob: Uint8Array): SshSignature {
+export function decodeSignatureBlob(key: PublicKey, blob: Uint8Array): SshSignature {
   const reader = new WireReader(blob, "SSH signature");
   const algorithm = reader.text();
   const signature = reader.string();

@@ -7,6 +7,7 @@ import { onAbort, throwIfAborted } from "../../async/index.ts";
 import { concatSecret, copySecret, DataError, secretBytes, wipe } from "../../bytes/index.ts";
 import { PinMissingError } from "../output/failures.ts";
 import { type Environment, visible } from "../output/printer.ts";
+import { PIN, readPin } from "./pin.ts";
 import { ask, askHidden } from "./prompt.ts";
 
 /** How a program without a terminal of its own talks to the user. */
@@ -40,7 +41,7 @@ export function chooseDialogs(choice: DialogChoice, environment: Environment): D
   if (choice === "terminal" || (choice === "auto" && stdin.isTTY === true)) return new TerminalDialogs(environment);
   if (choice === "askpass" || (choice === "auto" && canAskpass)) return new AskpassDialogs(askpass);
   if (choice === "pinentry" || pinentry !== undefined) return new PinentryDialogs(pinentry, env);
-  return new NoDialogs();
+  return new NoDialogs(environment);
 }
 
 function findProgram(name: string, search = ""): string | undefined {
@@ -60,11 +61,16 @@ function findProgram(name: string, search = ""): string | undefined {
 
 const declined = (): PinMissingError => new PinMissingError("no PIN was given");
 
+/** Without a program that asks: the terminal that controls this process, for a PIN. */
 class NoDialogs implements Dialogs {
-  askPin(): Promise<Uint8Array> {
-    return Promise.reject(
-      new PinMissingError("there is no way to ask for the PIN: install pinentry, set SSH_ASKPASS, or use --pin-source"),
-    );
+  readonly #environment: Environment;
+
+  constructor(environment: Environment) {
+    this.#environment = environment;
+  }
+
+  askPin(question: string): Promise<Uint8Array> {
+    return readPin({ ...PIN, question: `${question} (no pinentry, and no SSH_ASKPASS)` }, this.#environment);
   }
 
   confirm(): Promise<boolean> {

@@ -246,13 +246,12 @@ export function privateKeyObject(
   // A key generated on the card never left it; for any other this is unknown.
   const local = object.local ?? false;
   const usage = new UsageSources(object, key);
-  const told = shapeOf(object);
   const rsaSecret = secretOf(key, (type) => type === "rsa");
   return {
     key: {
       class: "private",
       key: {
-        shape: () => told ?? key(),
+        shape: () => shapeOf(object) ?? key(),
         publicKey: key,
         primitives: object.primitives,
         // Read each time: the card may report another policy later.

@@ -33,7 +33,7 @@ export interface Abi {
 }
 
 /** Offsets in SCARD_READERSTATE, in bytes. */
-export interface ReaderStateLayout {
+interface ReaderStateLayout {
   readonly size: number;
   readonly name: number;
   readonly currentState: number;
