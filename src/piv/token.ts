@@ -1,5 +1,5 @@
 import type { CallOptions } from "../async/index.ts";
-import { type CommandApdu, MalformedAnswerError, type ResponseApdu, StatusError, SW } from "../apdu/index.ts";
+import { type CommandApdu, type ResponseApdu, StatusError, SW } from "../apdu/index.ts";
 import { equalBytes, toHex } from "../bytes/index.ts";
 import {
   type Attempt,
@@ -55,7 +55,7 @@ import {
   renewedHistory,
 } from "./data-objects.ts";
 import { getData, putData, unverify } from "./commands.ts";
-import { keyUse, loginRequired, sendKeyUse, type UsableKey, useRefused } from "./private-key.ts";
+import { keyUse, loginRequired, mayBeOfAnotherKey, sendKeyUse, type UsableKey, useRefused } from "./private-key.ts";
 import { type ComputedType, type KeySlot, mechanismsOf, PIV_MECHANISMS } from "./keys.ts";
 import {
   attestationObjects,
@@ -487,11 +487,6 @@ export class PivToken implements CardToken {
     if (!slot) throw new UnsupportedError("the key is not one of this card's");
     return slot;
   }
-}
-
-/** Whether a card may have refused a command because its key is of another type than the certificate that is known. */
-function mayBeOfAnotherKey(error: unknown): boolean {
-  return error instanceof StatusError || error instanceof UnsupportedError || error instanceof MalformedAnswerError;
 }
 
 const OFFICER_FIRST = "the card needs the management key for changes; log in as security officer";
