@@ -40,14 +40,14 @@ interface Start {
 export async function startUp(folder: string, daemon: Pcscd, factory: CardFactory): Promise<readonly HostFigure[]> {
   requirePrograms("pkcs11-tool");
   const library = path.join(folder, "library");
+  // The folder lies under node_modules, where the project's own package.json does not reach; the build runs the command.
+  await writeFile(path.join(folder, "package.json"), `{ "type": "module", "version": "0.0.0" }`);
   await build(library);
   const list = path.join(folder, "list.js");
   const empty = path.join(folder, "empty.js");
   const command = path.join(library, "cli", "main.cjs");
   await writeFile(list, LIST);
   await writeFile(empty, "");
-  // The folder lies under node_modules, where the project's own package.json does not reach.
-  await writeFile(path.join(folder, "package.json"), `{ "type": "module", "version": "0.0.0" }`);
   const env = { ...daemon.env, XDG_CACHE_HOME: path.join(folder, "cache") };
   const starts: readonly Start[] = [
     { title: "list tokens with the library", program: [list], atMost: 1 },

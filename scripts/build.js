@@ -75,6 +75,8 @@ const command = await build({
     { in: "src/cli/main.ts", out: "cli/command" },
   ],
   format: "cjs",
+  // Its names are in no stack trace that a program shows to its users.
+  minifyIdentifiers: true,
   outExtension: { ".js": ".cjs" },
   // What users install beside it is loaded when it is used; the rest is in the bundle.
   external: Object.keys({ ...dependencies, ...peerDependencies }),

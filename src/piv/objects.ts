@@ -33,9 +33,15 @@ export function slotObjects(store: PivStore): readonly SlotObjects[] {
   return KEY_SLOTS.map((slot) => ({
     slot,
     certificate: certificateObject(store, slot),
-    publicKey: publicKeyObject(store, slot),
-    privateKey: privateKeyObject(store, slot),
+    publicKey: foreseen(store, slot, publicKeyObject(store, slot)),
+    privateKey: foreseen(store, slot, privateKeyObject(store, slot)),
   }));
+}
+
+/** Adds the type of the key, as far as a copy of its certificate tells it. */
+function foreseen<T extends CardPublicKey | CardPrivateKey>(store: PivStore, slot: KeySlot, key: T): T {
+  if (!store.keepsCopies) return key;
+  return Object.defineProperty(key, "type", { enumerable: true, get: () => store.foreseenType(slot) });
 }
 
 /** Another data object and its container. */
@@ -97,9 +103,6 @@ function publicKeyObject(store: PivStore, slot: KeySlot): CardPublicKey {
     label: slot.labels.publicKey,
     id: Uint8Array.of(slot.id),
     private: false,
-    get type() {
-      return store.foreseenType(slot);
-    },
     usage: slot.usage,
     isPresent: presence(store, slot, "key", "hasPublicKey"),
     publicKey: (options) => untilCancelled(options, () => store.publicKey(slot, "certificate")),
@@ -114,9 +117,6 @@ function privateKeyObject(store: PivStore, slot: KeySlot): CardPrivateKey {
     label: slot.labels.privateKey,
     id: Uint8Array.of(slot.id),
     private: slot.pin !== "never",
-    get type() {
-      return store.foreseenType(slot);
-    },
     // Firmware before 5.7 refuses both. What is modified is the CKA_ID: the key moves.
     get modifiable() {
       return store.reports.hasYubicoCommands;

@@ -148,6 +148,11 @@ export function useRefused(slot: KeySlot, cause: StatusError): UseRefusedError {
   );
 }
 
+/** Whether a card may have refused a command because its key is of another type than the certificate that is known. */
+export function mayBeOfAnotherKey(error: unknown): boolean {
+  return error instanceof StatusError || error instanceof UnsupportedError || error instanceof MalformedAnswerError;
+}
+
 /**
  * Pads a hash to the length of the order, as cards require: leading zeros do not change the number (FIPS 186-5 6.4.1).
  */

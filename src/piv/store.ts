@@ -56,6 +56,8 @@ export class PivStore {
   readonly #session: PivSession;
   /** Copies of certificates from earlier processes, if there is a store for them. */
   readonly #copies: CertificateCopies | undefined;
+  /** Whether there is a store for copies. */
+  readonly keepsCopies: boolean;
   /** Types of keys, by copies of their certificates. */
   readonly #foreseen = new Map<KeySlot, KeyType>();
   readonly #objects = new MemoizedMap((tag: number) => this.#fetch(tag));
@@ -93,6 +95,7 @@ export class PivStore {
   /** @param store For copies of certificates, between processes. */
   constructor(session: PivSession, store?: PublicStore) {
     this.#session = session;
+    this.keepsCopies = store !== undefined;
     this.#copies = store && new CertificateCopies(store, session.card.atr, () => this.chuid());
     this.reports = new KeyReports(session, (slot) => {
       this.#keyChanged(slot);
@@ -107,14 +110,13 @@ export class PivStore {
     return this.#objects.get(tag);
   }
 
-  async #fetch(tag: number): Promise<Uint8Array | undefined> {
-    const copy = await this.#copies?.take(tag);
-    if (!copy) return this.#fetchFromCard(tag);
-    this.#found.add(tag);
-    return copy;
-  }
-
-  async #fetchFromCard(tag: number): Promise<Uint8Array | undefined> {
+  /** @param anew Whether a copy of an earlier process does not count. */
+  async #fetch(tag: number, anew = false): Promise<Uint8Array | undefined> {
+    const copy = anew ? undefined : await this.#copies?.take(tag);
+    if (copy) {
+      this.#found.add(tag);
+      return copy;
+    }
     const { data, sw } = await this.#session.run((send) => send(getData(tag)));
     if (sw !== SW.OK && !isNotFound(sw)) throw refusal(tag, sw);
     const value = sw === SW.OK ? readData(tag, data) : undefined;
@@ -162,8 +164,8 @@ export class PivStore {
   }
 
   /** Before a list: copies of a card with another key history do not count. */
-  async #checkCopies(named: boolean): Promise<void> {
-    if (!named && (await this.#copies?.hasAny())) await this.keyHistory();
+  async #checkCopies(): Promise<void> {
+    if (await this.#copies?.hasAny()) await this.keyHistory();
   }
 
   async #compareHistory(value: Uint8Array | undefined): Promise<void> {
@@ -277,7 +279,7 @@ export class PivStore {
 
   /** As {@link read}, but always from the card, and updates the cache: another program may have written it. */
   async renew(tag: number): Promise<Uint8Array | undefined> {
-    const value = await this.#fetchFromCard(tag);
+    const value = await this.#fetch(tag, true);
     const isKnown = this.#objects.has(tag);
     const known = isKnown ? await this.#objects.get(tag).catch(() => undefined) : undefined;
     if (isKnown && (known && value ? equalBytes(known, value) : known === value)) return value;
@@ -395,7 +397,7 @@ export class PivStore {
 
   /** Whether `slot` holds a certificate. For an absent retired key, no certificate is read unless `named`. */
   async hasCertificate(slot: KeySlot, named: boolean): Promise<boolean> {
-    await this.#checkCopies(named);
+    if (this.keepsCopies && !named) await this.#checkCopies();
     const absent = slot.retired !== undefined && !named && this.reports.areExpected && (await this.#lacksKey(slot));
     if (absent && !this.#objects.has(slot.certificate)) return false;
     return (await this.read(slot.certificate)) !== undefined;
@@ -417,7 +419,7 @@ export class PivStore {
    *   use asks the card.
    */
   async hasPrivateKey(slot: KeySlot, named: boolean): Promise<boolean> {
-    await this.#checkCopies(named);
+    if (this.keepsCopies && !named) await this.#checkCopies();
     if (this.#generated.has(slot)) return true;
     if (!named && slot.pin === "never" && !this.reports.known(slot) && (await this.#knownCertificate(slot)))
       return true;

@@ -1,5 +1,5 @@
 import type { CallOptions } from "../async/index.ts";
-import { type CommandApdu, MalformedAnswerError, type ResponseApdu, StatusError, SW } from "../apdu/index.ts";
+import { type CommandApdu, type ResponseApdu, StatusError, SW } from "../apdu/index.ts";
 import { equalBytes, toHex } from "../bytes/index.ts";
 import {
   type Attempt,
@@ -55,7 +55,7 @@ import {
   renewedHistory,
 } from "./data-objects.ts";
 import { getData, putData, unverify } from "./commands.ts";
-import { keyUse, loginRequired, sendKeyUse, type UsableKey, useRefused } from "./private-key.ts";
+import { keyUse, loginRequired, mayBeOfAnotherKey, sendKeyUse, type UsableKey, useRefused } from "./private-key.ts";
 import { type ComputedType, type KeySlot, mechanismsOf, PIV_MECHANISMS } from "./keys.ts";
 import {
   attestationObjects,
@@ -149,7 +149,7 @@ export class PivToken implements CardToken {
 
   objects(classes?: readonly CardObject["class"][], options?: CallOptions): Promise<readonly CardObject[]> {
     return untilCancelled(options, async () => {
-      await this.#store.foresee();
+      if (this.#store.keepsCopies) await this.#store.foresee();
       return classes ? this.#objects.filter((object) => classes.includes(object.class)) : this.#objects;
     });
   }
@@ -287,10 +287,14 @@ export class PivToken implements CardToken {
     options?: CallOptions,
   ): Promise<Uint8Array> {
     const slot = this.#slotOf(key);
+    let known = await this.#store.usableKey(slot);
+    let isCopy = this.#store.isCopy(slot);
     // Nothing proves a shared secret, and a key that wants its PIN before each use is not tried twice.
-    if (primitive === "ecdh" || this.#store.pinPolicy(slot) === "always") await this.#store.confirm(slot);
-    const known = await this.#store.usableKey(slot);
-    const isCopy = this.#store.isCopy(slot);
+    if (isCopy && (primitive === "ecdh" || known.slot.pin === "always")) {
+      await this.#store.confirm(slot);
+      known = await this.#store.usableKey(slot);
+      isCopy = false;
+    }
     try {
       const result = await this.#compute({ key: known, primitive, input }, options);
       return isCopy ? await checkedResult(known.publicKey, primitive, input, result) : result;
@@ -483,11 +487,6 @@ export class PivToken implements CardToken {
     if (!slot) throw new UnsupportedError("the key is not one of this card's");
     return slot;
   }
-}
-
-/** Whether a card may have refused a command because its key is of another type than the certificate that is known. */
-function mayBeOfAnotherKey(error: unknown): boolean {
-  return error instanceof StatusError || error instanceof UnsupportedError || error instanceof MalformedAnswerError;
 }
 
 const OFFICER_FIRST = "the card needs the management key for changes; log in as security officer";

@@ -147,7 +147,7 @@ export function uriAndFile(first: string | undefined, second: string | undefined
 }
 
 /** The slots with a token in the readers that --reader names. */
-export async function listSlots(context: CommandContext): Promise<TokenSlot[]> {
+async function listSlots(context: CommandContext): Promise<TokenSlot[]> {
   const cryptoki = await context.cryptoki();
   const slots: TokenSlot[] = [];
   for (const slotID of await cryptoki.C_GetSlotList(true)) {
