@@ -177,7 +177,7 @@ async function fromFile(file: string): Promise<TokenCertificate> {
 async function openAgent({ environment: { env } }: CommandContext) {
   const { SshAgentConnection } = await import("../../ssh-agent/index.ts");
   const socket = env["SSH_AUTH_SOCK"];
-  // An agent that has ended is as good as none.
+  // The card itself will do where the agent has ended.
   return socket === undefined || socket === "" ? undefined : SshAgentConnection.open(socket).catch(() => undefined);
 }
 
@@ -227,13 +227,18 @@ async function verify(context: CommandContext, files: readonly string[], status:
       `signed by ${name}, whom nothing says to trust; name files with certificates: git config --add cryptoki.trusted FILE`,
     );
   }
-  await verifyCms(message, { content, trusted, date: signingTime }).catch((cause: unknown) =>
-    failed(
-      untrusted,
-      `signed by ${name}, whose certificate leads to none that is trusted (git config cryptoki.trusted)`,
-      cause,
-    ),
-  );
+  const isPinned = trusted.some((one) => fingerprintOf(TokenCertificate.read(one)) === fingerprint);
+  const wasValid = certificate.notBefore <= signingTime && signingTime <= certificate.notAfter;
+  if (!wasValid) return failed(untrusted, `signed by ${name}, when the certificate was not valid`);
+  if (!isPinned) {
+    await verifyCms(message, { content, trusted, date: signingTime }).catch((cause: unknown) =>
+      failed(
+        untrusted,
+        `signed by ${name}, whose certificate leads to none that is trusted (git config cryptoki.trusted)`,
+        cause,
+      ),
+    );
+  }
   const isExpired = certificate.notAfter.getTime() < Date.now();
   if (isExpired)
     return failed(`EXPKEYSIG ${fingerprint} ${name}`, `signed by ${name}, whose certificate has expired since`);
