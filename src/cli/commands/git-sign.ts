@@ -8,6 +8,7 @@ import { type SigningKey, signCms, verifyCms } from "../../formats/index.ts";
 import { openTokens, TokenCertificate, TokenError } from "../../tokens/index.ts";
 import { action, type CommandContext } from "../context.ts";
 import { chooseDialogs } from "../input/dialogs.ts";
+import { examples } from "../input/options.ts";
 import { PIN, readPin } from "../input/pin.ts";
 import { FileError, NotFoundError, UsageError, VerificationFailedError } from "../output/failures.ts";
 import { type Environment, visible } from "../output/printer.ts";
@@ -41,7 +42,14 @@ export function addGitSign(program: Command, environment: Environment): void {
     .option("-a, --armor", "write PEM; always so")
     .option("-u, --local-user <key>", "the certificate to sign with")
     .option("--verify", "verify the signature in the first file over the second; -: standard input")
-    .argument("[files...]", "for --verify: the signature, and what was signed");
+    .argument("[files...]", "for --verify: the signature, and what was signed")
+    .addHelpText(
+      "after",
+      examples(
+        ["git config gpg.format x509; git config gpg.x509.program cryptoki-git-sign", "have git sign with it"],
+        ["git config cryptoki.trusted me.pem", "trust the signatures of this certificate"],
+      ),
+    );
   action<GitSignOptions, [readonly string[]]>(command, environment, async (context, options, files) => {
     const status = statusTo(context, options.statusFd);
     if (options.verify) return verify(context, files, status);
