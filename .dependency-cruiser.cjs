@@ -29,6 +29,7 @@ const ROOMS = {
   age: ["bytes", "async", "crypto", "tokens"],
   webcrypto: ["bytes", "async", "asn1", "crypto", "cryptoki", "tokens"],
   formats: ["bytes", "async", "crypto", "tokens"],
+  x509: ["async", "certificates", "tokens"],
   // webcrypto, p11kit, pcsc and store are loaded when they are used; card and pcsc lend types.
   tokens: ["bytes", "async", "asn1", "crypto", "cryptoki", "card", "webcrypto", "p11kit", "pcsc", "store"],
   audit: ["bytes", "async"],
@@ -37,7 +38,7 @@ const ROOMS = {
 
 /** Where Node's own modules may be imported. All else runs anywhere. Types of Node's are no import, and count here all the same. */
 const NODE = [
-  "pcsc/(addon|pcscd)",
+  "pcsc/(addon|native|pcscd)",
   "crypto/host/node",
   "p11kit",
   "sockets",

@@ -31,16 +31,22 @@ function rowsFor({ certificates: [certificate = new Uint8Array()] }: LibcacardCa
     args: ["objects"],
     isRight: (detail) => ["0001", "0002", "0003"].every((id) => new RegExp(`(^| )1:${id}:`, "u").test(detail)),
   };
+  const read: NamedWork = {
+    name: "read",
+    args: ["read", KEY],
+    isRight: (detail) => detail === Buffer.from(certificate).toString("hex"),
+  };
   const sign: NamedWork = {
     name: "sign",
     args: ["sign", KEY, CKM_SHA256_RSA_PKCS, DATA.toString("hex"), String(TIMES)],
     isRight: (detail) => verify("sha256", DATA, new X509Certificate(certificate).publicKey, Buffer.from(detail, "hex")),
   };
   return [
-    { title: "list", work: list, counted: "first", budget: 12 },
-    { title: "objects", work: objects, counted: "first", budget: 48 },
-    { title: "sign, RSA-2048", work: sign, counted: "first", budget: 24 },
+    { title: "list", work: list, counted: "first", budget: 10 },
+    { title: "objects", work: objects, counted: "first", budget: 22 },
+    { title: "sign, RSA-2048", work: sign, counted: "first", budget: 19 },
     { title: "next, RSA-2048", work: sign, counted: "next", budget: 3 },
+    { title: "read", work: read, counted: "first", budget: 20 },
   ];
 }
 

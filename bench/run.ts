@@ -20,6 +20,7 @@ import { countRows, exchangeLines, type Watcher } from "./count.ts";
 import type { CountedRun } from "./counted-run.ts";
 import { compileNoDelay, compileWalk, debianVersion, openSc, ours, ykcs11 } from "./drivers.ts";
 import { hostTimes } from "./host-time.ts";
+import { countOthersCards } from "./others-cards.ts";
 import { remoteTimes } from "./remote.ts";
 import { type CountedTable, type HostFigure, type Report, toMarkdown } from "./report.ts";
 import { countPkcs15Rows, pkcs15Drivers } from "./pkcs15.ts";
@@ -60,6 +61,7 @@ async function measure(folder: string): Promise<Report> {
       tellRun(`${driver.name}, CAC: ${work}`, run);
     }),
     ...(await countOwnPrograms(factory)),
+    ...(await countOthersCards(await ownVersion())),
   ];
   tell("the host's side");
   const host = [

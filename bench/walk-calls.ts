@@ -1,7 +1,9 @@
 /** One piece of work with this project's library, call by call as walk.cpp does it with a PKCS #11 module. */
+import { parseCertificate } from "../src/asn1/index.ts";
 import { fromHex, toHex, utf8 } from "../src/bytes/index.ts";
 import {
   CKA,
+  CKC,
   CKF,
   CKM,
   CKO,
@@ -36,7 +38,7 @@ const ATTRIBUTES: Readonly<Record<number, readonly CKA[]>> = {
   [CKO.PRIVATE_KEY]: [CKA.KEY_TYPE, CKA.DECRYPT, CKA.SIGN, CKA.DERIVE, CKA.ALWAYS_AUTHENTICATE, CKA.MODULUS],
 };
 
-/** Its `run` takes the words of walk.cpp's command line; see there. */
+/** Its `run` takes the words of walk.cpp's command line; see there. Beyond them it can decrypt and write. */
 export class Walk {
   readonly #cryptoki: CryptokiFunctions;
   readonly #options: WalkOptions;
@@ -67,6 +69,14 @@ export class Walk {
         break;
       case "generate":
         await this.#generate(fromHex(id), Number(second));
+        break;
+      case "decrypt":
+        await this.#decrypt(fromHex(id), Number(second), fromHex(input), Number(times));
+        break;
+      case "make":
+      case "import":
+      case "delete":
+        await this.#write(work, fromHex(id), fromHex(second));
         break;
       default:
         throw new Error(`no such work: ${work ?? "none"}`);
@@ -139,6 +149,44 @@ export class Walk {
       { [CKA.TOKEN]: true, [CKA.PRIVATE]: true, [CKA.ID]: id },
     );
     await this.#options.done("");
+  }
+
+  async #decrypt(id: Uint8Array, mechanism: number, data: Uint8Array, times: number): Promise<void> {
+    const session = await this.#openSession(CKF.SERIAL_SESSION);
+    await this.#login(session, CKU.USER, this.#options.pin);
+    const key = await this.#findOne(session, CKO.PRIVATE_KEY, id);
+    for (let turn = 0; turn < times; turn++) {
+      await this.#cryptoki.C_DecryptInit(session, mechanismOf(mechanism), key);
+      await this.#options.done(toHex(await this.#cryptoki.C_Decrypt(session, data)));
+    }
+  }
+
+  /** One change by the user, whose login is a step of its own. @param certificate For an import, DER. */
+  async #write(work: "make" | "import" | "delete", id: Uint8Array, certificate: Uint8Array): Promise<void> {
+    const session = await this.#openSession(CKF.SERIAL_SESSION | CKF.RW_SESSION);
+    await this.#login(session, CKU.USER, this.#options.pin);
+    const old = work === "delete" ? await this.#findOne(session, CKO.CERTIFICATE, id) : 0;
+    await this.#options.done("ready");
+    const common = { [CKA.TOKEN]: true, [CKA.ID]: id, [CKA.LABEL]: "new" } as const;
+    if (work === "delete") await this.#cryptoki.C_DestroyObject(session, old);
+    if (work === "make") {
+      await this.#cryptoki.C_GenerateKeyPair(
+        session,
+        { mechanism: CKM.EC_KEY_PAIR_GEN },
+        { ...common, [CKA.EC_PARAMS]: fromHex("06082a8648ce3d030107") },
+        { ...common, [CKA.PRIVATE]: true },
+      );
+    }
+    if (work === "import") {
+      await this.#cryptoki.C_CreateObject(session, {
+        ...common,
+        [CKA.CLASS]: CKO.CERTIFICATE,
+        [CKA.CERTIFICATE_TYPE]: CKC.X_509,
+        [CKA.SUBJECT]: parseCertificate(certificate).subject,
+        [CKA.VALUE]: certificate,
+      });
+    }
+    await this.#options.done("done");
   }
 
   async #firstSlot(): Promise<number> {

@@ -28,6 +28,7 @@ const ROOMS = [
   "virtual",
   "tokens",
   "formats",
+  "x509",
   "webcrypto",
   "testing",
 ];

@@ -105,14 +105,15 @@ function works(folder, name) {
  * Native packages have install scripts, so they are no dependencies of this one: each has a package of its own here.
  * @param {string} room
  * @param {string} name
+ * @param {string[]} options Of npm ci.
  */
-function installNative(room, name) {
+function installNative(room, name, ...options) {
   const folder = new URL(`../test/interop/${room}/`, import.meta.url);
   if (works(folder, name)) return;
   // Node's own headers, where they are installed with it: node-gyp would fetch them otherwise.
   const prefix = path.dirname(path.dirname(process.execPath));
   const headers = existsSync(path.join(prefix, "include", "node", "node.h")) ? { npm_config_nodedir: prefix } : {};
-  run("npm", ["ci", "--no-audit", "--no-fund"], { cwd: folder, env: { ...process.env, ...headers } });
+  run("npm", ["ci", ...options, "--no-audit", "--no-fund"], { cwd: folder, env: { ...process.env, ...headers } });
   if (!works(folder, name)) fail(`the package ${name} was installed but does not load into this Node`);
 }
 
@@ -133,4 +134,6 @@ function installRuntimes() {
 installPackages();
 installNative("addon", "pcsclite");
 installNative("cac", "koffi");
+// The program comes in another package: the install script has nothing to do.
+installNative("native", "koffi", "--ignore-scripts");
 installRuntimes();

@@ -83,7 +83,16 @@ export {
   HostCryptoMissingError,
   useHostCrypto,
 } from "./crypto/index.ts";
-export { MemoryReaders, openAddon, Pcscd, PcscError, record, replay } from "./pcsc/index.ts";
+export {
+  MemoryReaders,
+  openAddon,
+  openNative,
+  openSystemPcsc,
+  Pcscd,
+  PcscError,
+  record,
+  replay,
+} from "./pcsc/index.ts";
 export { cac, cacUnlisted, createCac, createPiv, createPkcs15, piv, pkcs15 };
 export { createProfiles, profiles } from "./profiles.ts";
 export { directoryStore } from "./store/index.ts";

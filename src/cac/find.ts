@@ -170,7 +170,7 @@ function withoutRefusals<T>(read: () => Promise<T>): Promise<T | undefined> {
 /** The application of a card whose capability container lists its applets; undefined without one. */
 export async function claimListed(card: Card, store?: PublicStore): Promise<CardApplication | undefined> {
   const session = new CacSession(card);
-  return applicationOf(session, await findListed(session), store);
+  return applicationOf(session, await session.together(() => findListed(session)), store);
 }
 
 /**
@@ -183,8 +183,10 @@ export async function claimUnlisted(
   store?: PublicStore,
 ): Promise<CardApplication | undefined> {
   const session = new CacSession(card);
-  const listed = isListless ? undefined : await findListed(session);
-  return applicationOf(session, listed ?? (await findUnlisted(session)), store);
+  const variant = await session.together(
+    async () => (isListless ? undefined : await findListed(session)) ?? (await findUnlisted(session)),
+  );
+  return applicationOf(session, variant, store);
 }
 
 async function applicationOf(

@@ -106,6 +106,7 @@ const HEAD = 200;
 /** A private key and its certificate on the card; everything is read on first use, and once. */
 export class PkiObject {
   readonly entry: PkiEntry;
+  readonly #session: CacSession;
   readonly #source: CertificateSource;
   #readAgain = false;
   readonly isPresent: () => Promise<boolean>;
@@ -116,19 +117,21 @@ export class PkiObject {
   /** SubjectPublicKeyInfo, DER. Errors as {@link certificate}. */
   readonly publicKey: () => Promise<Uint8Array>;
 
-  constructor(entry: PkiEntry, source: CertificateSource) {
+  /** @param session Of the card that `source` reads. */
+  constructor(session: CacSession, entry: PkiEntry, source: CertificateSource) {
+    this.#session = session;
     this.entry = entry;
     this.#source = source;
     this.isPresent = memoizeAsync(() => source.isPresent());
-    this.stored = memoizeAsync(() => this.#parsed(() => source.read()));
+    this.stored = memoizeAsync(() => this.#together(() => source.read()));
     this.certificate = memoizeAsync(() => this.#parsed(async () => inflated(await this.stored())));
-    this.publicKey = memoizeAsync(() => this.#parsed(() => this.#publicKey()));
+    this.publicKey = memoizeAsync(() => this.#together(() => this.#publicKey()));
   }
 
   /** The common name of the certificate's subject; undefined if there is none, or it cannot be read. */
   async holder(): Promise<string | undefined> {
     try {
-      return (await this.isPresent()) ? commonName(await this.#parsed(() => this.#subject())) : undefined;
+      return (await this.isPresent()) ? commonName(await this.#together(() => this.#subject())) : undefined;
     } catch (error) {
       if (isMalformed(error) || isAnswer(error)) return undefined;
       throw error;
@@ -156,6 +159,11 @@ export class PkiObject {
       if (found <= head.length || head.length < wanted) throw new DataError("certificate: cut off");
       wanted = found;
     }
+  }
+
+  /** As {@link #parsed}, for what may take several parts: each transaction begins with a selection. */
+  #together<T>(parse: () => Promise<T>): Promise<T> {
+    return this.#parsed(() => this.#session.together(parse));
   }
 
   /** A parse error is the card's fault, not the caller's. The object is read once more before it counts. */

@@ -117,6 +117,11 @@ export class CacSession {
     }, options);
   }
 
+  /** Runs several pieces of work, with one selection of their place as long as it stays the same ({@link Card.together}). */
+  together<T>(work: () => Promise<T>): Promise<T> {
+    return this.card.together(work);
+  }
+
   /** Makes the card forget all verified PINs. */
   reset(): Promise<void> {
     return this.card.reset();

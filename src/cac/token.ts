@@ -141,7 +141,7 @@ export class CacToken implements CardToken {
       const onCard = variant.certificate(place);
       return store && cardId ? copiedCertificate(onCard, place, { store, cardId }) : onCard;
     };
-    this.#keys = pki.map((entry) => pkiObjects(new PkiObject(entry, certificateOf(entry))));
+    this.#keys = pki.map((entry) => pkiObjects(new PkiObject(session, entry, certificateOf(entry))));
     this.#objects = [
       ...this.#keys.flatMap(({ certificate, publicKey, privateKey }) => [certificate, publicKey, privateKey]),
       ...containers.map((entry) => dataObject(new DataContainer(session, entry))),
@@ -175,11 +175,13 @@ export class CacToken implements CardToken {
 
   /** The cardholder's name, from the first certificate that has one. */
   async #holder(): Promise<string | undefined> {
-    for (const { pki } of this.#keys) {
-      const holder = await pki.holder();
-      if (holder !== undefined) return holder;
-    }
-    return undefined;
+    return this.#session.together(async () => {
+      for (const { pki } of this.#keys) {
+        const holder = await pki.holder();
+        if (holder !== undefined) return holder;
+      }
+      return undefined;
+    });
   }
 
   objects(_classes?: readonly CardObject["class"][], options?: CallOptions): Promise<readonly CardObject[]> {
@@ -261,6 +263,11 @@ export class CacToken implements CardToken {
     const pki = this.#keys.find(({ privateKey }) => privateKey === key)?.pki;
     if (!pki || primitive !== "rsa-raw")
       throw new UnsupportedError(`a CAC does not support ${primitive} with this key`);
+    return this.#session.together(() => this.#use(pki, input, options));
+  }
+
+  /** The public key is read, and the key used, with one selection. */
+  async #use(pki: PkiObject, input: Uint8Array, options?: CallOptions): Promise<Uint8Array> {
     const publicKey = await pki.publicKey();
     const type = keyTypeOf(publicKey);
     if (type.type !== "rsa") throw new UnsupportedError("the key is not RSA; a CAC has only RSA keys");

@@ -226,6 +226,28 @@ export class Card implements ExclusiveAccess, AsyncDisposable {
     return { [Symbol.asyncDispose]: () => this.#letGo() };
   }
 
+  /**
+   * Runs `work` within one transaction, so that its calls confirm the card's state once, also beside another program. Callers in this
+   * process queue as before. The transaction lingers as after {@link exclusively}.
+   * @param work Not from within the work of {@link exclusively}, which it would wait for.
+   * @throws {CardAccessError} as {@link exclusively}.
+   */
+  async together<T>(work: () => Promise<T>): Promise<T> {
+    await this.#queue.run(async () => {
+      await this.#begin();
+      this.#holders++;
+    });
+    try {
+      return await work();
+    } finally {
+      await this.#queue.run(async () => {
+        this.#holders--;
+        // The calls in between reported their own outcome.
+        await this.#afterWork(undefined).catch(() => undefined);
+      });
+    }
+  }
+
   /** Whether a caller holds its turn: all others wait ({@link holdTurn}). */
   get isHeld(): boolean {
     return [...this.#holds].some((hold) => hold.hasTurn);

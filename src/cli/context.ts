@@ -5,7 +5,7 @@ import { DataError } from "../bytes/index.ts";
 import type { CardOptions, CardProfile } from "../card/index.ts";
 import { type CK_TRACE_CALLBACK, Cryptoki, type CryptokiFunctions, type CryptokiOptions } from "../cryptoki/index.ts";
 import { type Pcsc, record } from "../pcsc/index.ts";
-import { createRecording, openPcsc, openProfiles } from "./input/card-source.ts";
+import { createRecording, type OpenedReaders, openPcsc, openProfiles } from "./input/card-source.ts";
 import type { GlobalOptions } from "./input/options.ts";
 import { refuseOverwriting, secretOnStdin } from "./input/used-files.ts";
 import { InterruptedError, TimeoutError, UsageError } from "./output/failures.ts";
@@ -46,6 +46,7 @@ export class CommandContext implements AsyncDisposable {
   /** PKCS #11 over those readers, or over the server of --server: initialised once, finalised with the command. */
   readonly cryptoki = memoizeAsync(() => this.#initialise());
   #keepPin = false;
+  #transport: OpenedReaders["transport"] | undefined;
   readonly #sinks: TraceSink[] = [];
   readonly #observers: ((transmit: Transmit) => Transmit)[] = [];
   readonly #resources: AsyncDisposable[] = [];
@@ -69,14 +70,20 @@ export class CommandContext implements AsyncDisposable {
     }
   }
 
+  /** The way to the readers; undefined before they are opened. */
+  get transport(): OpenedReaders["transport"] | undefined {
+    return this.#transport;
+  }
+
   async #open(): Promise<Pcsc> {
     if (this.options.server !== undefined)
       throw new UsageError("--server gives access to tokens only, not to readers and cards");
     const { record: file } = this.options;
     const recording = file === undefined ? undefined : this.owns(await createRecording(file, this.signal));
-    const opened = await openPcsc(this.options, this.environment, (message) => {
+    const { pcsc: opened, transport } = await openPcsc(this.options, this.environment, (message) => {
       this.warn(message);
     });
+    this.#transport = transport;
     const pcsc = recording ? record(opened, recording.sink, () => new Concealer(), this.#name) : opened;
     this.owns({ [Symbol.asyncDispose]: () => pcsc.close() });
     return pcsc;

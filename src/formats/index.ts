@@ -9,6 +9,9 @@ export {
   verifyCms,
 } from "./cms-verify.ts";
 export { type CoseOptions, signCose, type VerifiedCose, verifyCose } from "./cose.ts";
+export type { DecryptingKey } from "./decrypting-key.ts";
+export { decryptCms, type DecryptCmsOptions, encryptCms } from "./enveloped.ts";
+export { decryptJwe, encryptJwe, type JweOptions } from "./jwe.ts";
 export { FormatError, type FormatProblem } from "./error.ts";
 export {
   type GeneralJws,

@@ -163,10 +163,6 @@ export class PivToken implements CardToken {
    * metadata report the maximum of the PIN's tries, which a thorough query reads.
    */
   async pinStatus(role: PinRole, thorough = false, options?: CallOptions): Promise<PinStatus> {
-    return untilCancelled(options, () => this.#pinStatus(role, thorough, options));
-  }
-
-  async #pinStatus(role: PinRole, thorough: boolean, options?: CallOptions): Promise<PinStatus> {
     if (role !== "user") return { triesLeft: undefined, maxTries: role === "so" ? 0 : undefined, verified: false };
     const { pin } = await this.#session.discovery();
     return this.#session.runConfirmed(async ({ send }) => {
@@ -261,14 +257,12 @@ export class PivToken implements CardToken {
 
   /** Only a reset makes a card forget the management key, or the PIN on cards from before SP 800-73-4 and P1 = FF. */
   logout(options?: CallOptions): Promise<void> {
-    return completedAnyway(options, () => this.#logout());
-  }
-
-  async #logout(): Promise<void> {
-    const managed = this.#managementKey.isVerified;
-    this.#pin.forget();
-    this.#managementKey.forget();
-    if (managed || !(await this.#unverify())) await this.#session.reset();
+    return completedAnyway(options, async () => {
+      const managed = this.#managementKey.isVerified;
+      this.#pin.forget();
+      this.#managementKey.forget();
+      if (managed || !(await this.#unverify())) await this.#session.reset();
+    });
   }
 
   /** @returns Whether the card has forgotten the PIN; it may not support the command. */

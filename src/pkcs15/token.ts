@@ -128,7 +128,8 @@ export class Pkcs15Token implements CardToken {
   }
 
   async info(options?: CallOptions): Promise<CardTokenInfo> {
-    const info = await untilCancelled(options, () => this.#application.contents.tokenInfo());
+    const { contents, session } = this.#application;
+    const info = await untilCancelled(options, () => session.card.together(() => contents.tokenInfo()));
     const puk = this.#pukEntry();
     return {
       label: info?.label ?? "",
@@ -151,7 +152,7 @@ export class Pkcs15Token implements CardToken {
   async #objects(classes?: readonly CardObject["class"][]): Promise<readonly CardObject[]> {
     const { contents } = this.#application;
     const refusals = contents.refusals;
-    const all = await this.#application.objects.of(classes);
+    const all = await this.#application.session.card.together(() => this.#application.objects.of(classes));
     const wasVerified = this.#pin && this.#application.isVerified(this.#pin);
     if (contents.refusals > refusals && wasVerified && (await this.hasForgottenPin())) {
       throw new LoginRequiredError("the card has forgotten the PIN, and withholds some of its objects without it");

@@ -124,8 +124,8 @@ async function ownProfiles(cache: string | undefined): Promise<readonly CardProf
 }
 
 async function thisMachine(): Promise<Pcsc> {
-  const { Pcscd } = await import("../pcsc/index.ts");
-  return new Pcscd();
+  const { openSystemPcsc } = await import("../pcsc/index.ts");
+  return (await openSystemPcsc()).pcsc;
 }
 
 async function inProcess(cards: readonly InProcessCard[]): Promise<Pcsc> {

@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { parseCertificate } from "../../src/asn1/index.ts";
 import { concat, DataError, fromHex, toHex } from "../../src/bytes/index.ts";
 import { readCardUrl, readProperties, readServiceTable } from "../../src/cac/data-model.ts";
-import { commonName, findSubject, locateCertificate } from "../../src/cac/certificates.ts";
+import { commonName, findPublicKey, findSubject, locateCertificate } from "../../src/cac/certificates.ts";
 import { signDecrypt } from "../../src/cac/commands.ts";
 import { encodeSimpleTlvs, joinBuffers, readSimpleTlvs, readTagLengths } from "../../src/cac/buffers.ts";
 import { certificate, HOLDER, properties } from "./cards.ts";
@@ -103,23 +103,27 @@ test.each([
 describe("the beginning of a certificate", () => {
   const der = certificate(1);
 
-  test("is read just as far as the subject", () => {
+  test.each([
+    ["subject", findSubject, 400],
+    ["public key", findPublicKey, 600],
+  ])("is read just as far as the %s", (name, find, most) => {
     let length = 0;
     let steps = 0;
-    for (let found = findSubject(der.subarray(0, length)); typeof found === "number"; steps++) {
+    for (let found = find(der.subarray(0, length)); typeof found === "number"; steps++) {
       expect(found).toBeGreaterThan(length);
       length = found;
-      found = findSubject(der.subarray(0, length));
+      found = find(der.subarray(0, length));
     }
-    expect(steps).toBeLessThan(12);
-    expect(length).toBeLessThan(400);
-    const subject = findSubject(der.subarray(0, length));
-    expect(subject).toEqual(parseCertificate(der).subject);
-    expect(commonName(subject as Uint8Array)).toBe(HOLDER);
+    expect(steps).toBeLessThan(13);
+    expect(length).toBeLessThan(most);
+    const { subject, subjectPublicKeyInfo } = parseCertificate(der);
+    expect(find(der.subarray(0, length))).toEqual(name === "subject" ? subject : subjectPublicKeyInfo);
+    expect(commonName(subject)).toBe(HOLDER);
   });
 
   test("that is something else gives a DataError", () => {
     neverElse(findSubject);
+    neverElse(findPublicKey);
     neverElse(commonName);
     fc.assert(
       fc.property(fc.nat(der.length - 1), fc.nat(255), (at, octet) => {

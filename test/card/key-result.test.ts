@@ -119,13 +119,24 @@ describe("an ECDSA signature", () => {
     for (let round = 0; round < 20; round++) {
       const der = Uint8Array.from(sign("sha256", utf8(`message ${round}`), testKey(name)));
       expect(ecdsaResult(der, name === "p-256" ? 32 : 48)).toEqual(ecdsaFromDer(der, curve));
+      expect(ecdsaResult(der, undefined)).toEqual(ecdsaFromDer(der, curve));
+      expect(ecdsaResult(ecdsaFromDer(der, curve), undefined)).toEqual(ecdsaFromDer(der, curve));
     }
+  });
+
+  test("of an unknown curve is refused if it belongs to none", () => {
+    expect(() => ecdsaResult(new Uint8Array(70).fill(1), undefined)).toThrow("does not parse");
+    expect(() => ecdsaResult(fromHex(sequence(integer("01".repeat(67)), integer(S))), undefined)).toThrow(
+      "a number of 67 bytes",
+    );
+    expect(() => ecdsaResult(new Uint8Array(64), undefined)).toThrow("zero");
   });
 
   test("of P-521 has 132 bytes", () => {
     const { privateKey } = generateKeyPairSync("ec", { namedCurve: "P-521" });
     const der = Uint8Array.from(sign("sha512", utf8("message"), privateKey));
     expect(ecdsaResult(der, 66)).toEqual(ecdsaFromDer(der, "P-521"));
+    expect(ecdsaResult(der, undefined)).toEqual(ecdsaFromDer(der, "P-521"));
   });
 });
 

@@ -135,6 +135,10 @@ describe.each(MAKES)("a new $name", ({ name, create, officer, place, type, label
     }
   });
 
+  test("is without a defect", async () => {
+    expect(json(await on(["card", "doctor"]))).toMatchObject({ clean: true });
+  });
+
   test("is backed up as far as it can be, and emptied", async () => {
     const backup = folder.file(`${name}.backup`);
     const copied = json(await on(["card", "backup", backup], secrets)) as { left: object[] };
@@ -177,4 +181,27 @@ test("an EC key of an IsoApplet hashes with SHA-1 only: a request says so before
     stderr: expect.stringContaining("the card does not sign with ECDSA and SHA-256 with the key in id 01"),
   });
   expect(refused.stderr).not.toContain("cryptoki help");
+});
+
+test("a card that is full says so, and holds what it held", async () => {
+  const file = folder.file("full.json");
+  const on = (...args: string[]): Promise<Outcome> =>
+    cryptoki(["--virtual", file, ...args, "--json"], {
+      env: { CRYPTOKI_SO_PIN: "3537363231383830", CRYPTOKI_NEW_PIN: PIN, CRYPTOKI_PIN: PIN },
+    });
+  await cryptoki(["virtual", "create", file, "--profile", "smartcard-hsm"]);
+  expect(await on("token", "init", "--yes", "--new-pin-source", "env:CRYPTOKI_NEW_PIN")).toMatchObject({ code: 0 });
+  const write = (name: string, length: number): Promise<Outcome> =>
+    on("object", "write", name, "--application", "test", folder.file("big", new Uint8Array(length)));
+  expect(jsonError(await write("longer", 32_768))).toMatchObject({
+    message: expect.stringContaining("32768 bytes, 32767 at most in a file"),
+  });
+  for (const name of ["big", "too"]) expect(await write(name, 32_767)).toMatchObject({ code: 0 });
+  expect(await on("key", "generate", "--id", "01")).toMatchObject({ code: 0 });
+  expect(jsonError(await write("much", 32_767))).toMatchObject({
+    name: "CKR_DEVICE_MEMORY",
+    message: expect.stringContaining("memory"),
+  });
+  expect(json(await on("self-test"))).toMatchObject([{ passed: true }]);
+  expect(json(await on("object", "read", "big"))).toMatchObject({ length: 32_767 });
 });

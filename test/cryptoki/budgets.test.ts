@@ -1,8 +1,8 @@
 import { describe, expect, test } from "@jest/globals";
-import { CKA, CKM, CKO, CKU, CryptokiError, type CK_MECHANISM } from "../../src/cryptoki/index.ts";
+import { CKA, CKF, CKM, CKO, CKU, CryptokiError, type CK_MECHANISM } from "../../src/cryptoki/index.ts";
 import { profiles } from "../../src/index.ts";
 import { testCard } from "../virtual/keys.ts";
-import { PIN, rig, type Rig } from "./rig.ts";
+import { PIN, READER, rig, type Rig } from "./rig.ts";
 
 const DATA = new Uint8Array(100);
 const RSA = { mechanism: CKM.SHA256_RSA_PKCS };
@@ -157,4 +157,30 @@ test("a search that is content with one object reads one", async () => {
     await cryptoki.C_FindObjectsFinal(session);
   });
   expect(used).toBe(1);
+});
+
+describe("a program that asks for the token again and again", () => {
+  const tries = (commands: readonly string[]): number => commands.filter((command) => command === "00200080").length;
+
+  test("has the tries asked for once, and again after a PIN was given", async () => {
+    await using made = await rig(await testCard());
+    const { cryptoki, commands } = made;
+    const slot = await made.slot();
+    for (let turn = 0; turn < 5; turn++) await cryptoki.C_GetTokenInfo(slot);
+    expect(tries(commands)).toBe(1);
+    const session = await made.session();
+    await expect(cryptoki.C_Login(session, CKU.USER, "654321")).rejects.toMatchObject({ code: "CKR_PIN_INCORRECT" });
+    const { flags } = await cryptoki.C_GetTokenInfo(slot);
+    expect(flags & CKF.USER_PIN_COUNT_LOW).toBe(CKF.USER_PIN_COUNT_LOW);
+    expect(tries(commands)).toBe(2);
+  });
+
+  test("has them asked for each time while another program is connected, which may spend some", async () => {
+    await using made = await rig(await testCard());
+    await using other = await made.readers.client().connect(READER);
+    expect(other.reader).toBe(READER);
+    const slot = await made.slot();
+    for (let turn = 0; turn < 3; turn++) await made.cryptoki.C_GetTokenInfo(slot);
+    expect(tries(made.commands)).toBe(3);
+  });
 });

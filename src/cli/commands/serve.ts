@@ -360,7 +360,7 @@ function printModuleConfig({ print, options: globals }: CommandContext, options:
   const cards = [
     ...(virtual === undefined ? [] : [`--virtual=${virtual === true ? DEFAULT_CARD : absoluteCard(virtual)}`]),
     ...(server === undefined ? [] : ["--server", server]),
-    ...(transport === "pcscd" ? [] : ["--transport", transport]),
+    ...(transport === "auto" ? [] : ["--transport", transport]),
   ];
   const filters = filtersOf(globals, token);
   const more = [

@@ -1,5 +1,6 @@
 import { type Command, Option } from "commander";
 import type { ResultVerification } from "../../cryptoki/index.ts";
+import type { PcscTransport } from "../../pcsc/index.ts";
 import { UsageError } from "../output/failures.ts";
 
 /** Options of every command. */
@@ -8,7 +9,7 @@ export interface GlobalOptions {
   readonly reader?: string;
   readonly token?: string;
   readonly server?: string;
-  readonly transport: "pcscd" | "addon";
+  readonly transport: "auto" | PcscTransport;
   readonly pinSource?: string;
   readonly timeout?: number;
   /** In seconds. */
@@ -45,8 +46,8 @@ export function addGlobalOptions(program: Command): void {
     )
     .addOption(
       new Option("--transport <way>", "how to reach the card readers")
-        .choices(["pcscd", "addon"])
-        .default("pcscd")
+        .choices(["auto", "pcscd", "native", "addon"] satisfies GlobalOptions["transport"][])
+        .default("auto")
         .conflicts(["server", "virtual"]),
     )
     .addOption(

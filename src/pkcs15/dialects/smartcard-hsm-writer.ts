@@ -36,6 +36,8 @@ const TOKEN_INFO = Uint8Array.of(0x2f, 0x03);
 /** First bytes of the identifiers of values (OpenSC, card-sc-hsm.h). */
 const VALUE_PREFIX = { AUTHORITY: 0xca, GUARDED_DATA: FILE_PREFIX.GUARDED_DATA, DATA: 0xcf } as const;
 const LAST_NUMBER = 255;
+/** The largest value for a file: the rest of a longer one would not be read back. */
+const MAX_VALUE = 0x7fff;
 
 /**
  * Writes objects of a SmartCard-HSM (OpenSC, pkcs15init/pkcs15-sc-hsm.c). A key's entry is written before the key is made,
@@ -86,6 +88,8 @@ export class SmartCardHsmWriter implements TokenWriter {
     pin: PinEntry | undefined,
     options?: CallOptions,
   ): Promise<(item: DirectoryItem) => boolean> {
+    if ("value" in object && object.value.length > MAX_VALUE)
+      throw new UnsupportedError(`${object.value.length} bytes, ${MAX_VALUE} at most in a file`);
     switch (object.class) {
       case "private-key":
         throw new UnsupportedError("keys enter this card only encrypted with its DKEK");

@@ -54,10 +54,22 @@ export class FreeSpace {
     this.#application = application;
   }
 
-  /** Reads the list, before the change: a refusal in its midst would leave the current directory unknown. */
+  /**
+   * Reads the list, before the change: a refusal in its midst would leave the current directory unknown. A part is taken beside other
+   * objects of its file only, so the list is not needed if each object has a file to itself.
+   */
   async prepare(): Promise<void> {
     const { files, unusedSpacePlace } = this.#application.contents;
-    this.#isAbsent = !(await unlessRefused(files.read(unusedSpacePlace)));
+    this.#isAbsent = !(await this.#hasParts()) || !(await unlessRefused(files.read(unusedSpacePlace)));
+  }
+
+  async #hasParts(): Promise<boolean> {
+    for (const kind of DIRECTORY_KINDS) {
+      for (const { entry } of await this.#application.contents.directory(kind)) {
+        if ("value" in entry && entry.value?.kind === "file" && isPart(entry.value.file)) return true;
+      }
+    }
+    return false;
   }
 
   /**

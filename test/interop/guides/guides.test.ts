@@ -49,6 +49,7 @@ test.each([
   ["ssh-agent", [/2048 SHA256:/, /logged in with the card/, /Good "file" signature/]],
   ["age", []],
   ["git", [/Good "git" signature for ada@example.org/, /Good signature from /]],
+  ["tls", [/Client certificate[^]*Subject: .*CN=Test Cardholder/, /through the forwarder: 200 true/]],
   ["openssh", [/logged in with the card/, /2048 SHA256:/, /logged in with the agent/]],
   ["nss", [/Smart cards/, /token: PIV/, /u,u,u/, /rsa/, /ec/]],
   ["gnutls", [/X\.509 Certificate/, /Signing using RSA-SHA256\.\.\. ok/, /Handshake was completed/]],
