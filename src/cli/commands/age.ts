@@ -47,7 +47,8 @@ export function addAge(program: Command, environment: Environment): void {
   const plugin = group
     .command("plugin", { hidden: true })
     .summary("speak age's plugin protocol")
-    .addOption(new Option("--age-plugin <state>", "the state machine that age wants").choices(STATES));
+    .addOption(new Option("--age-plugin <state>", "the state machine that age wants").choices(STATES))
+    .addHelpText("after", examples(["age -d -i identity.txt letter.age", "age starts this program by itself"]));
   action<PluginOptions>(plugin, environment, servePlugin);
 }
 

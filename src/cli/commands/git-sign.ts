@@ -8,6 +8,7 @@ import { type SigningKey, signCms, verifyCms } from "../../formats/index.ts";
 import { openTokens, TokenCertificate, TokenError } from "../../tokens/index.ts";
 import { action, type CommandContext } from "../context.ts";
 import { chooseDialogs } from "../input/dialogs.ts";
+import { examples } from "../input/options.ts";
 import { PIN, readPin } from "../input/pin.ts";
 import { FileError, NotFoundError, UsageError, VerificationFailedError } from "../output/failures.ts";
 import { type Environment, visible } from "../output/printer.ts";
@@ -41,7 +42,14 @@ export function addGitSign(program: Command, environment: Environment): void {
     .option("-a, --armor", "write PEM; always so")
     .option("-u, --local-user <key>", "the certificate to sign with")
     .option("--verify", "verify the signature in the first file over the second; -: standard input")
-    .argument("[files...]", "for --verify: the signature, and what was signed");
+    .argument("[files...]", "for --verify: the signature, and what was signed")
+    .addHelpText(
+      "after",
+      examples(
+        ["git config gpg.format x509; git config gpg.x509.program cryptoki-git-sign", "have git sign with it"],
+        ["git config cryptoki.trusted me.pem", "trust the signatures of this certificate"],
+      ),
+    );
   action<GitSignOptions, [readonly string[]]>(command, environment, async (context, options, files) => {
     const status = statusTo(context, options.statusFd);
     if (options.verify) return verify(context, files, status);
@@ -177,7 +185,7 @@ async function fromFile(file: string): Promise<TokenCertificate> {
 async function openAgent({ environment: { env } }: CommandContext) {
   const { SshAgentConnection } = await import("../../ssh-agent/index.ts");
   const socket = env["SSH_AUTH_SOCK"];
-  // An agent that has ended counts as no agent.
+  // The card itself will do where the agent has ended.
   return socket === undefined || socket === "" ? undefined : SshAgentConnection.open(socket).catch(() => undefined);
 }
 
@@ -227,13 +235,18 @@ async function verify(context: CommandContext, files: readonly string[], status:
       `signed by ${name}, whom nothing says to trust; name files with certificates: git config --add cryptoki.trusted FILE`,
     );
   }
-  await verifyCms(message, { content, trusted, date: signingTime }).catch((cause: unknown) =>
-    failed(
-      untrusted,
-      `signed by ${name}, whose certificate leads to none that is trusted (git config cryptoki.trusted)`,
-      cause,
-    ),
-  );
+  const isPinned = trusted.some((one) => fingerprintOf(TokenCertificate.read(one)) === fingerprint);
+  const wasValid = certificate.notBefore <= signingTime && signingTime <= certificate.notAfter;
+  if (!wasValid) return failed(untrusted, `signed by ${name}, when the certificate was not valid`);
+  if (!isPinned) {
+    await verifyCms(message, { content, trusted, date: signingTime }).catch((cause: unknown) =>
+      failed(
+        untrusted,
+        `signed by ${name}, whose certificate leads to none that is trusted (git config cryptoki.trusted)`,
+        cause,
+      ),
+    );
+  }
   const isExpired = certificate.notAfter.getTime() < Date.now();
   if (isExpired)
     return failed(`EXPKEYSIG ${fingerprint} ${name}`, `signed by ${name}, whose certificate has expired since`);

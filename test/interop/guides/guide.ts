@@ -32,10 +32,8 @@ export class Workplace implements AsyncDisposable {
       await chmod(at("bin", name), 0o755);
     };
     await program("cryptoki", `exec "${process.execPath}" "${MAIN}" "$@"`);
-    await program(
-      "age-plugin-cryptoki",
-      `exec "${process.execPath}" "${path.join(path.dirname(MAIN), "age-plugin-cryptoki.cjs")}" "$@"`,
-    );
+    for (const name of ["age-plugin-cryptoki", "cryptoki-git-sign"])
+      await program(name, `exec "${process.execPath}" "${path.join(path.dirname(MAIN), `${name}.cjs`)}" "$@"`);
     // A login to this machine by this user, whatever the guide calls them.
     await program("ssh", `exec /usr/bin/ssh -F "${at("ssh_config")}" "\${@/#me@/$(id -un)@}"`);
     await program("askpass", `printf '%s\\n' '${pin}'`);

@@ -110,7 +110,7 @@ export class SshWorkplace implements AsyncDisposable {
 
   /** Runs lines of a shell in a folder. */
   async shell(script: string, folder = this.folder): Promise<RunResult> {
-    return run("bash", ["-euo", "pipefail", "-c", script], { cwd: folder, env: this.#env, timeout: 120_000 });
+    return run("bash", ["-euo", "pipefail", "-c", script], { cwd: folder, env: this.#env, timeout: 380_000 });
   }
 
   /** An sshd on a port of its own, as this user; `ssh host` logs in to it. */
