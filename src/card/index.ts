@@ -104,6 +104,8 @@ export {
   type ChangingExchange,
   changingPin,
   isToldVerified,
+  type CardCounts,
+  type PinReport,
   PinState,
   SelectedApplication,
   type Selection,

@@ -124,8 +124,7 @@ export class Pkcs15Token implements CardToken {
   }
 
   async info(): Promise<CardTokenInfo> {
-    const { contents, session } = this.#application;
-    const info = await session.card.together(() => contents.tokenInfo());
+    const info = await this.#application.contents.tokenInfo();
     const puk = this.#pukEntry();
     return {
       label: info?.label ?? "",
@@ -144,7 +143,7 @@ export class Pkcs15Token implements CardToken {
   async objects(classes?: readonly CardObject["class"][]): Promise<readonly CardObject[]> {
     const { contents } = this.#application;
     const refusals = contents.refusals;
-    const all = await this.#application.session.card.together(() => this.#application.objects.of(classes));
+    const all = await this.#application.objects.of(classes);
     const wasVerified = this.#pin && this.#application.isVerified(this.#pin);
     if (contents.refusals > refusals && wasVerified && (await this.hasForgottenPin())) {
       throw new LoginRequiredError("the card has forgotten the PIN, and withholds some of its objects without it");
