@@ -12,6 +12,7 @@ const ROOMS = {
   apdu: ["bytes", "async"],
   card: ["bytes", "async", "asn1", "crypto", "apdu", "pcsc"],
   // pcsc is loaded by PivSession.open(), where no other client is given.
+  store: ["card"],
   piv: ["bytes", "async", "asn1", "crypto", "apdu", "card", "pcsc"],
   pkcs15: ["bytes", "async", "asn1", "crypto", "apdu", "card"],
   cac: ["bytes", "async", "asn1", "crypto", "apdu", "card"],
@@ -22,15 +23,34 @@ const ROOMS = {
   cryptoki: ["bytes", "async", "asn1", "crypto", "pcsc", "card"],
   testing: ["bytes", "async", "apdu", "card", "pcsc", "cryptoki"],
   virtual: ["bytes", "async", "asn1", "crypto", "apdu"],
-  p11kit: ["bytes", "async", "crypto", "cryptoki"],
+  sockets: ["bytes"],
+  p11kit: ["bytes", "async", "crypto", "cryptoki", "sockets"],
+  "ssh-agent": ["bytes", "async", "crypto", "tokens", "formats", "sockets"],
+  age: ["bytes", "async", "crypto", "tokens"],
   webcrypto: ["bytes", "async", "asn1", "crypto", "cryptoki", "tokens"],
   formats: ["bytes", "async", "crypto", "tokens"],
-  // webcrypto, p11kit and pcsc are loaded when they are used; card and pcsc lend types.
-  tokens: ["bytes", "async", "asn1", "crypto", "cryptoki", "card", "webcrypto", "p11kit", "pcsc"],
+  x509: ["async", "certificates", "tokens"],
+  // webcrypto, p11kit, pcsc and store are loaded when they are used; card and pcsc lend types.
+  tokens: ["bytes", "async", "asn1", "crypto", "cryptoki", "card", "webcrypto", "p11kit", "pcsc", "store"],
+  audit: ["bytes", "async"],
+  service: ["audit", "bytes", "async", "crypto", "cryptoki", "tokens", "certificates", "sockets"],
 };
 
 /** Where Node's own modules may be imported. All else runs anywhere. Types of Node's are no import, and count here all the same. */
-const NODE = ["pcsc/(addon|pcscd)", "crypto/host/node", "p11kit", "virtual", "keyfiles", "cli"];
+const NODE = [
+  "pcsc/(addon|native|pcscd)",
+  "crypto/host/node",
+  "p11kit",
+  "sockets",
+  "ssh-agent",
+  "age",
+  "virtual",
+  "keyfiles",
+  "store",
+  "audit",
+  "service",
+  "cli",
+];
 
 const rooms = Object.entries(ROOMS).map(([room, below]) => ({
   name: `${room}-imports-down`,
@@ -90,14 +110,16 @@ module.exports = {
       from: { path: "^src/", pathNot: "^src/cli/" },
       to: {
         dependencyTypes: ["npm-dev", "npm-no-pkg", "npm-unknown"],
-        pathNot: "node_modules/pcsclite/",
+        dependencyTypesNot: ["npm-peer"],
+        // The first lends types only.
+        pathNot: "node_modules/(@fastify/type-provider-typebox|pcsclite)/",
       },
     },
     {
       name: "bundled-dependencies",
       severity: "error",
       from: { path: "^src/cli/" },
-      to: { dependencyTypes: ["npm-no-pkg", "npm-unknown"] },
+      to: { dependencyTypes: ["npm-no-pkg", "npm-unknown"], dependencyTypesNot: ["npm-peer"] },
     },
   ],
   options: {

@@ -71,7 +71,35 @@ export default defineConfig(
           message: "Wait for an event, or with test/until.ts.",
         },
         {
+          selector:
+            "CallExpression[callee.property.name=/^(setTimeout|setInterval)$/]:not([callee.object.name='jest'])",
+          message: "Wait for an event, or with test/until.ts.",
+        },
+        {
+          selector: "CallExpression[callee.object.name='scheduler'][callee.property.name='wait']",
+          message: "Wait for an event, or with test/until.ts.",
+        },
+        {
+          selector: "CallExpression[callee.object.name='Atomics'][callee.property.name='wait']",
+          message: "Wait for an event, or with test/until.ts.",
+        },
+        {
+          selector:
+            ":matches(WhileStatement, DoWhileStatement, ForStatement) MemberExpression[object.name='Date'][property.name='now']",
+          message: "A loop does not watch the clock: wait for an event, or with test/until.ts.",
+        },
+        {
+          // `Date.now() - begun`; `Date.now() - DAY` is a date.
+          selector:
+            "BinaryExpression[operator='-'][right.name=/^[a-z]/] > CallExpression.left[callee.object.name='Date'][callee.property.name='now']",
+          message: "A test does not depend on how fast the machine is.",
+        },
+        {
           selector: "MemberExpression[object.name='performance'][property.name='now']",
+          message: "A test does not depend on how fast the machine is.",
+        },
+        {
+          selector: "MemberExpression[object.name='process'][property.name='hrtime']",
           message: "A test does not depend on how fast the machine is.",
         },
       ],
@@ -79,7 +107,16 @@ export default defineConfig(
   },
   {
     files: ["**/*.js", "**/*.cjs"],
-    languageOptions: { globals: { process: "readonly", console: "readonly", module: "writable", URL: "readonly" } },
+    languageOptions: {
+      globals: {
+        Buffer: "readonly",
+        console: "readonly",
+        module: "writable",
+        performance: "readonly",
+        process: "readonly",
+        URL: "readonly",
+      },
+    },
   },
   {
     // Runs on Node, Bun and Deno.

@@ -3,7 +3,7 @@ const base = {
   collectCoverageFrom: ["<rootDir>/src/**/*.ts"],
   testEnvironment: "node",
   extensionsToTreatAsEsm: [".ts"],
-  ...(process.env.TEST_SEED && { setupFiles: ["<rootDir>/test/fast-check-seed.ts"] }),
+  ...((process.env.TEST_SEED || process.env.TEST_SHARE) && { setupFiles: ["<rootDir>/test/fast-check-defaults.ts"] }),
   globalSetup: "<rootDir>/scripts/jest-setup.js",
   globalTeardown: "<rootDir>/scripts/jest-teardown.js",
   transform: { "^.+\\.ts$": "<rootDir>/scripts/jest-transform.js" },
@@ -21,6 +21,7 @@ export default {
     {
       ...base,
       displayName: "unit",
+      ...(Number(process.env.TEST_SHARE ?? 1) < 1 && { setupFilesAfterEnv: ["<rootDir>/test/sampled-tables.ts"] }),
       testMatch: ["<rootDir>/test/**/*.test.ts"],
       testPathIgnorePatterns: ["<rootDir>/test/interop/"],
     },

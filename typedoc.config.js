@@ -27,7 +27,7 @@ export default {
     "src/cryptoki/attributes/kinds.ts:KINDS",
     "src/cryptoki/constants/name.ts:FLAGS",
     "src/cryptoki/constants/name.ts:VALUES",
-    "src/formats/cms.ts:HASHES",
+    "src/formats/pki.ts:HASHES",
     "src/formats/jws.ts:ALGORITHMS",
     "src/pcsc/error.ts:SCARD_ERRORS",
     "src/tokens/error.ts:LAYER_CODES",

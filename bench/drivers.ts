@@ -37,7 +37,7 @@ export function compileNoDelay(folder: string): Promise<string> {
   return compile("no-delay.cpp", path.join(folder, "no-delay.so"), "-shared", "-fPIC");
 }
 
-async function compile(source: string, target: string, ...options: readonly string[]): Promise<string> {
+export async function compile(source: string, target: string, ...options: readonly string[]): Promise<string> {
   requirePrograms("g++");
   const file = fileURLToPath(new URL(source, import.meta.url));
   const { code, stderr } = await run("g++", ["-O1", ...options, "-o", target, file, "-ldl"]);

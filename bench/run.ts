@@ -10,17 +10,19 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { VirtualPkcs15Card } from "../src/virtual/index.ts";
 import { startPcscd } from "../test/interop/rig/pcscd.ts";
 import { cacDrivers, countCacRows } from "./cac.ts";
-import { CardFactory, MANAGEMENT_KEY } from "./cards.ts";
+import { CardFactory, MANAGEMENT_KEY, PIN } from "./cards.ts";
 import { certificateLengths } from "./certificates.ts";
+import { countCommandRows, countServedRows } from "./command.ts";
 import { countRows, exchangeLines, type Watcher } from "./count.ts";
 import type { CountedRun } from "./counted-run.ts";
 import { compileNoDelay, compileWalk, debianVersion, openSc, ours, ykcs11 } from "./drivers.ts";
 import { hostTimes } from "./host-time.ts";
 import { countOthersCards } from "./others-cards.ts";
 import { remoteTimes } from "./remote.ts";
-import { type HostFigure, type Report, toMarkdown } from "./report.ts";
+import { type CountedTable, type HostFigure, type Report, toMarkdown } from "./report.ts";
 import { countPkcs15Rows, pkcs15Drivers } from "./pkcs15.ts";
 import { measureRoundTrip } from "./round-trip.ts";
 import { startUp } from "./start-up.ts";
@@ -58,6 +60,7 @@ async function measure(folder: string): Promise<Report> {
     await countCacRows(daemon, cac, (driver, work, run) => {
       tellRun(`${driver.name}, CAC: ${work}`, run);
     }),
+    ...(await countOwnPrograms(factory)),
     ...(await countOthersCards(await ownVersion())),
   ];
   tell("the host's side");
@@ -80,6 +83,17 @@ async function measure(folder: string): Promise<Report> {
     tables,
     host,
   };
+}
+
+/** The command, and clients of `serve`. */
+async function countOwnPrograms(factory: CardFactory): Promise<readonly CountedTable[]> {
+  tell("the command, and clients of serve");
+  const serial = new Uint8Array(8).fill(1);
+  const cards = {
+    piv: () => factory.make("short", false),
+    pkcs15: () => VirtualPkcs15Card.create({ serial, pin: PIN }),
+  };
+  return [await countCommandRows(cards), await countServedRows(cards)];
 }
 
 async function roundTrip(daemon: Awaited<ReturnType<typeof startPcscd>>): Promise<HostFigure> {

@@ -8,7 +8,7 @@ import {
   CKM,
   CKO,
   CKU,
-  type Cryptoki,
+  type CryptokiFunctions,
   CryptokiError,
   mechanismOf,
   type Template,
@@ -40,10 +40,10 @@ const ATTRIBUTES: Readonly<Record<number, readonly CKA[]>> = {
 
 /** Its `run` takes the words of walk.cpp's command line; see there. Beyond them it can decrypt and write. */
 export class Walk {
-  readonly #cryptoki: Cryptoki;
+  readonly #cryptoki: CryptokiFunctions;
   readonly #options: WalkOptions;
 
-  constructor(cryptoki: Cryptoki, options: WalkOptions) {
+  constructor(cryptoki: CryptokiFunctions, options: WalkOptions) {
     this.#cryptoki = cryptoki;
     this.#options = options;
   }

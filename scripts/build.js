@@ -28,6 +28,7 @@ const ROOMS = [
   "virtual",
   "tokens",
   "formats",
+  "x509",
   "webcrypto",
   "testing",
 ];
@@ -69,6 +70,8 @@ const command = await build({
   ...shared,
   entryPoints: [
     { in: "src/cli/launch.ts", out: "cli/main" },
+    { in: "src/cli/age-plugin.ts", out: "cli/age-plugin-cryptoki" },
+    { in: "src/cli/git-sign.ts", out: "cli/cryptoki-git-sign" },
     { in: "src/cli/main.ts", out: "cli/command" },
   ],
   format: "cjs",

@@ -9,12 +9,16 @@ import { createRequire } from "node:module";
 import path from "node:path";
 
 const PACKAGES = [
+  "age",
   "cackey",
   "coolkey",
   "default-jdk-headless",
+  "fish",
   "g++",
+  "git",
   "gnupg",
   "gnutls-bin",
+  "groff-base",
   "libcacard0",
   "libengine-pkcs11-openssl",
   "libnss3-tools",
@@ -24,17 +28,23 @@ const PACKAGES = [
   "openssh-client",
   "openssh-server",
   "openssl",
+  "osslsigncode",
   "p11-kit",
   "p11-kit-modules",
   "pcscd",
   "pkg-config",
+  "poppler-utils",
   "python3",
+  "qpdf",
   "scdaemon",
   "softhsm2",
+  "systemd",
   "vsmartcard-vpcd",
+  "xmlsec1",
   "ykcs11",
   "yubico-piv-tool",
   "yubikey-manager",
+  "zsh",
 ];
 
 /**
@@ -95,18 +105,19 @@ function works(folder, name) {
  * Native packages have install scripts, so they are no dependencies of this one: each has a package of its own here.
  * @param {string} room
  * @param {string} name
+ * @param {string[]} options Of npm ci.
  */
-function installNative(room, name) {
+function installNative(room, name, ...options) {
   const folder = new URL(`../test/interop/${room}/`, import.meta.url);
   if (works(folder, name)) return;
   // Node's own headers, where they are installed with it: node-gyp would fetch them otherwise.
   const prefix = path.dirname(path.dirname(process.execPath));
   const headers = existsSync(path.join(prefix, "include", "node", "node.h")) ? { npm_config_nodedir: prefix } : {};
-  run("npm", ["ci", "--no-audit", "--no-fund"], { cwd: folder, env: { ...process.env, ...headers } });
+  run("npm", ["ci", ...options, "--no-audit", "--no-fund"], { cwd: folder, env: { ...process.env, ...headers } });
   if (!works(folder, name)) fail(`the package ${name} was installed but does not load into this Node`);
 }
 
-/** Node 22 and 24, Bun and Deno: programs for Linux on x64, without an install script. */
+/** Node 22 and 24, Bun and Deno: programs for Linux on x64; and an older TypeScript. None has an install script. */
 function installRuntimes() {
   const folder = new URL("../test/interop/runtimes/", import.meta.url);
   /** @param {string} file */
@@ -123,4 +134,6 @@ function installRuntimes() {
 installPackages();
 installNative("addon", "pcsclite");
 installNative("cac", "koffi");
+// The program comes in another package: the install script has nothing to do.
+installNative("native", "koffi", "--ignore-scripts");
 installRuntimes();

@@ -4,8 +4,8 @@
  * `cryptoki/apdu`, `cryptoki/piv`, `cryptoki/pkcs15`, `cryptoki/cac` and `cryptoki/virtual` are the rooms below, for who works on the card
  * itself; `cryptoki/p11kit` serves the tokens to other programs, and reaches other modules.
  */
-import { cac, cacUnlisted } from "./cac/profile.ts";
-import { piv } from "./piv/profile.ts";
+import { cac, cacUnlisted, createCac } from "./cac/profile.ts";
+import { createPiv, piv } from "./piv/profile.ts";
 import { createPkcs15, pkcs15 } from "./pkcs15/profile.ts";
 
 export * from "./cryptoki/index.ts";
@@ -46,6 +46,7 @@ export type {
   PinStatus,
   PinUser,
   PresenceSearch,
+  PublicStore,
   ReaderFacts,
   TransmitWrapper,
   VendorAttributes,
@@ -82,9 +83,19 @@ export {
   HostCryptoMissingError,
   useHostCrypto,
 } from "./crypto/index.ts";
-export { MemoryReaders, openAddon, Pcscd, PcscError, record, replay } from "./pcsc/index.ts";
-export { cac, cacUnlisted, createPkcs15, piv, pkcs15 };
-export { profiles } from "./profiles.ts";
+export {
+  MemoryReaders,
+  openAddon,
+  openNative,
+  openSystemPcsc,
+  Pcscd,
+  PcscError,
+  record,
+  replay,
+} from "./pcsc/index.ts";
+export { cac, cacUnlisted, createCac, createPiv, createPkcs15, piv, pkcs15 };
+export { createProfiles, profiles } from "./profiles.ts";
+export { directoryStore } from "./store/index.ts";
 export {
   Key,
   openTokens,
@@ -92,6 +103,7 @@ export {
   type OfCards,
   type OfReaders,
   type OpenTokensOptions,
+  type WithProfiles,
   type PinRequest,
   type PinSource,
   PublicKey,

@@ -45,7 +45,8 @@ export class SeededRandom {
   }
 }
 
-function givenSeed(): number | undefined {
+/** TEST_SEED of the environment. */
+export function givenSeed(): number | undefined {
   const text = process.env[SEED];
   return text === undefined || text === "" ? undefined : Number(text);
 }

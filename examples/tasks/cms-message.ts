@@ -7,5 +7,4 @@ import { askForPin } from "./ask-for-pin.ts";
 
 await using cards = await openTokens({ pin: askForPin });
 const key = await (await cards.token()).keys.get({ reference: "9a" });
-const certificate = await key.certificate();
-await writeFile("letter.p7s", await signCms(key, createReadStream("letter.txt"), { certificate }));
+await writeFile("letter.p7s", await signCms(key, createReadStream("letter.txt")));

@@ -6,6 +6,7 @@ export {
   Deadline,
   inThreadPool,
   LONGEST_TIMER,
+  nextTurn,
   onAbort,
   pause,
   SerialQueue,

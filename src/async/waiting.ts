@@ -47,14 +47,28 @@ export function untilAborted<T>(promise: Promise<T>, signals: Signals, asError =
       // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors -- the reason is the caller's to choose
       reject(asError(reason));
     });
-    promise.finally(stop).then(resolve, reject);
+    promise.then(
+      (value) => {
+        stop();
+        resolve(value);
+      },
+      (error: unknown) => {
+        stop();
+        // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors -- the promise's own reason
+        reject(error);
+      },
+    );
   });
 }
 
 /** @throws the error of `asError`, if one of `signals` is aborted already. */
 export function throwIfAborted(signals: Signals, asError = theReason): void {
   if (signals === undefined) return;
-  for (const signal of [signals].flat()) if (signal?.aborted) throw asError(signal.reason);
+  if (signals instanceof AbortSignal) {
+    if (signals.aborted) throw asError(signals.reason);
+    return;
+  }
+  for (const signal of signals) if (signal?.aborted) throw asError(signal.reason);
 }
 
 /**
@@ -62,39 +76,41 @@ export function throwIfAborted(signals: Signals, asError = theReason): void {
  * @returns A function that removes the listener. Call it when the wait is over: a signal may live long.
  */
 export function onAbort(signals: Signals, react: (reason: unknown) => void): () => void {
-  const reactions = new Map<AbortSignal, () => void>();
+  const all = signals instanceof AbortSignal ? [signals] : (signals ?? []);
   const stop = (): void => {
-    for (const [signal, reaction] of reactions) {
-      const all = LISTENERS.get(signal);
-      if (!all?.delete(reaction) || all.size > 0) continue;
+    for (const signal of all) {
+      if (!signal) continue;
+      const reactions = LISTENERS.get(signal);
+      if (!reactions?.delete(reaction) || reactions.size > 0) continue;
       LISTENERS.delete(signal);
       signal.removeEventListener("abort", reactToAbort);
     }
   };
-  for (const signal of [signals].flat()) {
-    if (!signal || reactions.has(signal)) continue;
-    const reaction = (): void => {
-      stop();
-      react(signal.reason);
-    };
+  const reaction = (reason: unknown): void => {
+    stop();
+    react(reason);
+  };
+  for (const signal of all) {
+    if (!signal) continue;
     if (signal.aborted) {
-      reaction();
-      return stop;
+      reaction(signal.reason);
+      break;
     }
-    reactions.set(signal, reaction);
     listen(signal, reaction);
   }
   return stop;
 }
 
+type Reaction = (reason: unknown) => void;
+
 /** The reactions registered for each signal. */
-const LISTENERS = new WeakMap<AbortSignal, Set<() => void>>();
+const LISTENERS = new WeakMap<AbortSignal, Set<Reaction>>();
 
 /**
  * Each signal gets one listener, however many calls wait with it: Node warns of more than ten
  * (MaxListenersExceededWarning).
  */
-function listen(signal: AbortSignal, reaction: () => void): void {
+function listen(signal: AbortSignal, reaction: Reaction): void {
   const all = LISTENERS.get(signal) ?? new Set();
   if (all.size === 0) {
     LISTENERS.set(signal, all);
@@ -105,7 +121,7 @@ function listen(signal: AbortSignal, reaction: () => void): void {
 
 function reactToAbort(this: AbortSignal): void {
   const reactions = LISTENERS.get(this) ?? new Set();
-  for (const react of [...reactions]) if (reactions.has(react)) react();
+  for (const react of [...reactions]) if (reactions.has(react)) react(this.reason);
 }
 
 /** Resolves after `milliseconds`; rejects as {@link untilAborted} when one of `signals` aborts first. */
@@ -119,6 +135,15 @@ export async function pause(milliseconds: number, signals?: Signals, asError = t
   } finally {
     clearTimeout(timer);
   }
+}
+
+/** Resolves in the next turn of the event loop, after timers and input that are due. */
+export function nextTurn(): Promise<void> {
+  return new Promise((resolve) => {
+    // Browsers have no setImmediate.
+    if (typeof setImmediate === "function") setImmediate(resolve);
+    else setTimeout(resolve);
+  });
 }
 
 /** The longest delay of a timer, in milliseconds; a longer one would fire at once. */

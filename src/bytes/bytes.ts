@@ -14,7 +14,7 @@ export function concat(...parts: readonly Uint8Array[]): Uint8Array {
 /** Whether `a` and `b` hold the same bytes. Not for secrets: its time depends on where they differ. */
 export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
   if (a.length !== b.length) return false;
-  for (const [index, byte] of a.entries()) if (byte !== b[index]) return false;
+  for (let index = 0; index < a.length; index++) if (a[index] !== b[index]) return false;
   return true;
 }
 

@@ -72,7 +72,8 @@ export class ByteReader {
 
   /** Throws unless every byte was read. */
   end(): void {
-    if (this.remaining !== 0) throw new DataError(`${this.#what}: ${this.remaining} bytes too many at ${this.#offset}`);
+    const remaining = this.#bytes.length - this.#offset;
+    if (remaining !== 0) throw new DataError(`${this.#what}: ${remaining} bytes too many at ${this.#offset}`);
   }
 
   #advance(length: number): number {

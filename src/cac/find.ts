@@ -6,6 +6,7 @@ import {
   confirmedAnswer,
   isAnswer,
   PinPadReader,
+  type PublicStore,
   unlessRefused,
 } from "../card/index.ts";
 import {
@@ -167,24 +168,32 @@ function withoutRefusals<T>(read: () => Promise<T>): Promise<T | undefined> {
 }
 
 /** The application of a card whose capability container lists its applets; undefined without one. */
-export async function claimListed(card: Card): Promise<CardApplication | undefined> {
+export async function claimListed(card: Card, store?: PublicStore): Promise<CardApplication | undefined> {
   const session = new CacSession(card);
-  return applicationOf(session, await session.together(() => findListed(session)));
+  return applicationOf(session, await session.together(() => findListed(session)), store);
 }
 
 /**
  * The application of a CAC, with a capability container or without; undefined for any other card.
  * @param isListless The container was looked for, in vain.
  */
-export async function claimUnlisted(card: Card, isListless: boolean): Promise<CardApplication | undefined> {
+export async function claimUnlisted(
+  card: Card,
+  isListless: boolean,
+  store?: PublicStore,
+): Promise<CardApplication | undefined> {
   const session = new CacSession(card);
   const variant = await session.together(
     async () => (isListless ? undefined : await findListed(session)) ?? (await findUnlisted(session)),
   );
-  return applicationOf(session, variant);
+  return applicationOf(session, variant, store);
 }
 
-async function applicationOf(session: CacSession, variant: Variant | undefined): Promise<CardApplication | undefined> {
+async function applicationOf(
+  session: CacSession,
+  variant: Variant | undefined,
+  store?: PublicStore,
+): Promise<CardApplication | undefined> {
   if (!variant) return undefined;
-  return { profile: "cac", tokens: [new CacToken(session, variant, await PinPadReader.find(session.card))] };
+  return { profile: "cac", tokens: [new CacToken(session, variant, await PinPadReader.find(session.card), store)] };
 }

@@ -3,4 +3,4 @@
  * card, and the card of libcacard, which QEMU provides to its guests. Each private key, with its certificate, and each
  * data container has its own applet; one PIN protects all keys.
  */
-export { cac, cacUnlisted } from "./profile.ts";
+export { cac, cacUnlisted, type CacOptions, createCac } from "./profile.ts";

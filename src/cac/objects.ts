@@ -5,11 +5,13 @@ import { concat, DataError, equalBytes, toHex } from "../bytes/index.ts";
 import {
   type CardCertificate,
   type CardData,
+  type CardObjectBase,
   type CardPrivateKey,
   type CardPublicKey,
   isAnswer,
   isMalformed,
   readTwiceIfMalformed,
+  untilCancelled,
 } from "../card/index.ts";
 import { BufferFile, encodeSimpleTlvs, joinBuffers, readTagLengths } from "./buffers.ts";
 import {
@@ -202,9 +204,10 @@ export interface PkiObjects {
 
 export function pkiObjects(pki: PkiObject): PkiObjects {
   const { label, id } = pki.entry;
-  const common = { label, id, isPresent: () => pki.isPresent() };
+  const isPresent: CardObjectBase["isPresent"] = (_search, options) => untilCancelled(options, pki.isPresent);
+  const common = { label, id, isPresent };
   const reference = (kind: string): string => `${toHex(id)}.${kind}`;
-  const { publicKey } = pki;
+  const publicKey: CardPublicKey["publicKey"] = (options) => untilCancelled(options, pki.publicKey);
   return {
     pki,
     certificate: {
@@ -212,7 +215,7 @@ export function pkiObjects(pki: PkiObject): PkiObjects {
       class: "certificate",
       reference: reference("certificate"),
       private: false,
-      value: pki.certificate,
+      value: (options) => untilCancelled(options, () => pki.certificate()),
     },
     publicKey: {
       ...common,
@@ -247,7 +250,8 @@ export function dataObject(container: DataContainer): CardData {
     application: label,
     id: new Uint8Array(),
     private: false,
-    isPresent: async ({ explicitlyRequested: named }) => listed || (named && (await container.isFilled())),
-    value: container.value,
+    isPresent: ({ explicitlyRequested: named }, options) =>
+      untilCancelled(options, async () => listed || (named && (await container.isFilled()))),
+    value: (options) => untilCancelled(options, container.value),
   };
 }

@@ -8,6 +8,7 @@ import {
   type CardToken,
   type CardTokenInfo,
   changingPin,
+  completedAnyway,
   isAnswer,
   isRsaResult,
   isMalformed,
@@ -22,15 +23,18 @@ import {
   PinState,
   type PinStatus,
   type PinUser,
+  type PublicStore,
   safeResult,
   UnsupportedError,
+  untilCancelled,
   UseRefusedError,
   wholeRsaResult,
 } from "../card/index.ts";
 import { digest, keyTypeOf } from "../crypto/index.ts";
+import { copiedCertificate } from "./certificate-copies.ts";
 import { BufferedCertificate, type CertificateSource, FirstCacCertificate } from "./certificates.ts";
 import { type AppletAddress, signDecrypt } from "./commands.ts";
-import type { CardContents } from "./data-model.ts";
+import type { CardContents, PkiEntry } from "./data-model.ts";
 import { DataContainer, dataObject, PkiObject, type PkiObjects, pkiObjects } from "./objects.ts";
 import { CAC_PIN, changeOnPad, changePin, type PinCommand, readPinStatus, verifyOnPad, verifyPin } from "./pin.ts";
 import type { CacExchange, CacSession } from "./session.ts";
@@ -123,29 +127,42 @@ export class CacToken implements CardToken {
   readonly #objects: readonly CardObject[];
   readonly #pin: PinState;
 
-  /** @param reader The reader's keypad, if it has one. */
-  constructor(session: CacSession, variant: Variant, reader: PinPadReader | undefined) {
+  /**
+   * @param reader The reader's keypad, if it has one.
+   * @param store For copies of certificates, of a card with a number.
+   */
+  constructor(session: CacSession, variant: Variant, reader: PinPadReader | undefined, store?: PublicStore) {
     this.#session = session;
     this.#pin = new PinState(session.card);
     this.#variant = variant;
     if (reader) this.pinPad = this.#padOf(reader);
-    const { pki, containers } = variant.contents;
-    this.#keys = pki.map((entry) => pkiObjects(new PkiObject(session, entry, variant.certificate(entry.place))));
+    const { pki, containers, cardId } = variant.contents;
+    const certificateOf = ({ place }: PkiEntry): CertificateSource => {
+      const onCard = variant.certificate(place);
+      return store && cardId ? copiedCertificate(onCard, place, { store, cardId }) : onCard;
+    };
+    this.#keys = pki.map((entry) => pkiObjects(new PkiObject(session, entry, certificateOf(entry))));
     this.#objects = [
       ...this.#keys.flatMap(({ certificate, publicKey, privateKey }) => [certificate, publicKey, privateKey]),
       ...containers.map((entry) => dataObject(new DataContainer(session, entry))),
     ];
   }
 
-  supportedMechanisms(): Promise<readonly CardMechanism[]> {
-    return mechanismsOfKeys(
-      this.#keys.map(({ privateKey }) => privateKey),
-      MECHANISMS,
+  supportedMechanisms(options?: CallOptions): Promise<readonly CardMechanism[]> {
+    return untilCancelled(options, () =>
+      mechanismsOfKeys(
+        this.#keys.map(({ privateKey }) => privateKey),
+        MECHANISMS,
+      ),
     );
   }
 
   /** The names are OpenSC's for the same card, so that a PKCS #11 URI made with OpenSC finds the token here. */
-  async info(): Promise<CardTokenInfo> {
+  info(options?: CallOptions): Promise<CardTokenInfo> {
+    return untilCancelled(options, () => this.#info());
+  }
+
+  async #info(): Promise<CardTokenInfo> {
     return {
       label: ((await this.#holder()) ?? this.#variant.name).replaceAll(":", "."),
       manufacturer: "Common Access Card",
@@ -167,13 +184,18 @@ export class CacToken implements CardToken {
     });
   }
 
-  objects(): Promise<readonly CardObject[]> {
-    return Promise.resolve(this.#objects);
+  objects(_classes?: readonly CardObject["class"][], options?: CallOptions): Promise<readonly CardObject[]> {
+    return untilCancelled(options, () => this.#objects);
   }
 
-  async pinStatus(role: PinRole): Promise<PinStatus> {
+  pinStatus(role: PinRole, _thorough?: boolean, options?: CallOptions): Promise<PinStatus> {
+    return untilCancelled(options, () => this.#pinStatus(role, options));
+  }
+
+  async #pinStatus(role: PinRole, options?: CallOptions): Promise<PinStatus> {
     if (role !== "user") return { triesLeft: undefined, maxTries: 0, verified: false };
-    return this.#pin.status(await this.#withPin((send) => this.#pin.reported(() => readPinStatus(send))));
+    const read = await this.#withPin((send) => this.#pin.reported(() => readPinStatus(send)), options);
+    return this.#pin.status(read);
   }
 
   async login(user: PinUser, pin: Uint8Array, options?: CallOptions): Promise<void> {
@@ -225,9 +247,11 @@ export class CacToken implements CardToken {
   }
 
   /** These cards have no logout command: only a reset makes them forget the PIN. */
-  async logout(): Promise<void> {
-    this.#pin.forget();
-    await this.#session.reset();
+  logout(options?: CallOptions): Promise<void> {
+    return completedAnyway(options, async () => {
+      this.#pin.forget();
+      await this.#session.reset();
+    });
   }
 
   async use(
@@ -261,9 +285,13 @@ export class CacToken implements CardToken {
   }
 
   /** The card's PIN state is read in another applet, so this runs only between uses of a key. */
-  async hasForgottenPin(): Promise<boolean> {
+  hasForgottenPin(options?: CallOptions): Promise<boolean> {
+    return untilCancelled(options, () => this.#hasForgottenPin(options));
+  }
+
+  async #hasForgottenPin(options?: CallOptions): Promise<boolean> {
     if (!this.#pin.isVerified) return true;
-    const told = isToldVerified(await this.#withPin((send) => readPinStatus(send)));
+    const told = isToldVerified(await this.#withPin((send) => readPinStatus(send), options));
     if (told === true) return !this.#pin.outlasts(told);
     // These keys need no touch: if the card does not report a verified PIN, it has forgotten it.
     this.#pin.forget();

@@ -2,7 +2,8 @@ import { type CallOptions, throwIfAborted } from "../async/index.ts";
 import { cancelled, LoginRequiredError, PinError } from "./errors.ts";
 import type { Card } from "./card.ts";
 import type { CardHold } from "./card-hold.ts";
-import type { AuthenticatedUse, KeyPrimitive } from "./contract.ts";
+import type { AuthenticatedUse } from "./contract.ts";
+import type { KeyPrimitive } from "./objects.ts";
 
 /** How a profile verifies a PIN for one use of a key, and uses the key; both within the given hold. */
 export interface HeldUse {

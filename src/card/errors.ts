@@ -1,5 +1,5 @@
 import { CardError, MalformedAnswerError, type ResponseApdu, StatusError, SW } from "../apdu/index.ts";
-import { type CallOptions, signalOf } from "../async/index.ts";
+import { type CallOptions, signalOf, throwIfAborted, untilAborted } from "../async/index.ts";
 import { DataError } from "../bytes/index.ts";
 import { PcscError, type ScardErrorName } from "../pcsc/error.ts";
 
@@ -166,6 +166,23 @@ export function badOptions(problem: string): CardError {
 /** The signal in a call's options. @throws {CardError} for anything but options. */
 export function callSignal(options: CallOptions | undefined): AbortSignal | undefined {
   return signalOf(options, badOptions);
+}
+
+/**
+ * The outcome of `read`, for a method of the contract whose work cannot watch the signal itself because other callers share its result. An
+ * abort ends this caller's wait; the work is finished behind it.
+ * @throws {CardCancelledError} after an abort; if there was one already, `read` is not called. {CardError} for anything but options.
+ */
+export async function untilCancelled<T>(options: CallOptions | undefined, read: () => T | Promise<T>): Promise<T> {
+  const signal = callSignal(options);
+  throwIfAborted(signal, cancelled);
+  return untilAborted(Promise.resolve(read()), signal, cancelled);
+}
+
+/** As {@link untilCancelled}, for work that is done even if the signal has aborted before: a logout. */
+export async function completedAnyway<T>(options: CallOptions | undefined, work: () => Promise<T>): Promise<T> {
+  const signal = callSignal(options);
+  return untilAborted(work(), signal, cancelled);
 }
 
 /** What an aborted wait for the card rejects with. */

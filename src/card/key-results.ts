@@ -21,7 +21,8 @@ import {
   verifyPss,
   verifyRsaRaw,
 } from "../crypto/index.ts";
-import type { CardMechanism, CardPrivateKey, KeyPrimitive } from "./contract.ts";
+import type { CardMechanism } from "./contract.ts";
+import type { CardPrivateKey, KeyPrimitive } from "./objects.ts";
 import { unlessRefused } from "./errors.ts";
 
 /** The public key disproves a result of the private key. */

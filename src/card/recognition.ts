@@ -13,7 +13,7 @@ import { callSignal, translatePcscErrors, toAccessError } from "./errors.ts";
 export type ClaimEffort = "quick" | "thorough";
 
 /** What a profile may be told for a claim. Default of all: nothing. */
-export interface ClaimOptions {
+export interface ClaimOptions extends CallOptions {
   /** Profiles that were asked in vain, so that a thorough claim after a quick one need not ask the same again. */
   readonly asked?: ReadonlySet<CardProfile>;
 }
@@ -44,7 +44,7 @@ export interface CardProfile {
    * an application whose tokens do that. Called only if no profile claims the card. Undefined if nothing is known.
    * @throws {CardAccessError} as `claim`.
    */
-  explain?(card: Card): Promise<string | CardApplication | undefined>;
+  explain?(card: Card, options?: CallOptions): Promise<string | CardApplication | undefined>;
 }
 
 /** Applications that are known by name but have no profile in this package. */
@@ -59,17 +59,17 @@ const WITHOUT_PROFILE = [
  * Describes a card that no profile supports, if possible: one command for each known application.
  * @throws {CardAccessError} if the card cannot be reached.
  */
-async function nameUnusableCard(card: Card): Promise<string | undefined> {
+async function nameUnusableCard(card: Card, options?: CallOptions): Promise<string | undefined> {
   for (const { name, aid } of WITHOUT_PROFILE) {
-    if (await selects(card, aid)) return `${name} card: not supported yet`;
+    if (await selects(card, aid, options)) return `${name} card: not supported yet`;
   }
   return undefined;
 }
 
 /** Whether the card has an application of this name. */
-export async function selects(card: Card, aid: Uint8Array): Promise<boolean> {
+export async function selects(card: Card, aid: Uint8Array, options?: CallOptions): Promise<boolean> {
   const command = { cla: 0x00, ins: 0xa4, p1: 0x04, p2: 0x00, data: aid, ne: 256 };
-  const { sw } = await card.exclusively(({ send }) => send(command));
+  const { sw } = await card.exclusively(({ send }) => send(command), options);
   return sw === SW.OK;
 }
 
@@ -95,10 +95,11 @@ export class CardRecognition {
    * The application of the first profile that claims the card; undefined if none does.
    * @throws {CardAccessError} if the card cannot be reached; {CardError}.
    */
-  async claim(card: Card): Promise<CardApplication | undefined> {
+  async claim(card: Card, options?: CallOptions): Promise<CardApplication | undefined> {
+    const signal = callSignal(options);
     const asked = new Set<CardProfile>();
     for await (const [profile, effort] of this.#order(card.atr)) {
-      const application = await profile.claim(card, effort, { asked });
+      const application = await profile.claim(card, effort, { asked, signal });
       asked.add(profile);
       if (!application) continue;
       this.#remember(toHex(card.atr), profile);
@@ -111,12 +112,12 @@ export class CardRecognition {
    * Describes a card that no profile claims, or finds out how to initialise it, if possible.
    * @throws {CardAccessError} as {@link claim}.
    */
-  async explain(card: Card): Promise<string | CardApplication | undefined> {
+  async explain(card: Card, options?: CallOptions): Promise<string | CardApplication | undefined> {
     for (const profile of this.#profiles) {
-      const reason = await profile.explain?.(card);
+      const reason = await profile.explain?.(card, options);
       if (reason !== undefined) return reason;
     }
-    return nameUnusableCard(card);
+    return nameUnusableCard(card, options);
   }
 
   /** Calls `expects` only when it matters. */

@@ -3,11 +3,12 @@ import { parseCertificate } from "../asn1/index.ts";
 import { encodePem, equalBytes } from "../bytes/index.ts";
 import type { AttributeList, CK_MECHANISM, Template } from "../cryptoki/index.ts";
 import { CertificateError } from "./error.ts";
+import { makeRequest, renewedContents } from "./making.ts";
 import { requestKey } from "./request-key.ts";
 import { certificatesWith, type CertificateSession } from "./session.ts";
 import type { CertificateSigner } from "./signer.ts";
 import { planWriting, type Writing } from "./writing.ts";
-import { loadX509, type X509 } from "./x509.ts";
+import { loadX509 } from "./x509.ts";
 
 /** A key to be made for the renewed certificate. */
 export interface NewKey {
@@ -48,15 +49,6 @@ export interface RenewalHooks {
   /** Whether the key signs, as its old certificate's key; asked only where the token does not show the key itself. */
   isKeyOf(id: Uint8Array, spki: Uint8Array): Promise<boolean>;
 }
-
-/** What a request for a renewed certificate takes from the old one: its uses and names, and a template's name for Microsoft's authorities. */
-const KEPT_EXTENSIONS: readonly string[] = [
-  "2.5.29.15",
-  "2.5.29.37",
-  "2.5.29.17",
-  "1.3.6.1.4.1.311.20.2",
-  "1.3.6.1.4.1.311.21.7",
-];
 
 /** The certificate that is renewed, and its key. */
 interface Old {
@@ -109,7 +101,10 @@ export async function requestRenewal(
   }
   const library = await loadX509();
   await using signer = await hooks.signer(place);
-  return { request: await signedRequest(library, signer, old, request), wasThere: false };
+  return {
+    request: await makeRequest(library, signer, renewedContents(library, old.der, request)),
+    wasThere: false,
+  };
 }
 
 /** Whether an earlier call has made the key and the request. */
@@ -161,27 +156,6 @@ async function makeKey(
     signal ? { signal } : {},
   );
   await hooks.logOut();
-}
-
-async function signedRequest(
-  library: X509,
-  { keys, algorithm, crypto }: CertificateSigner,
-  old: Old,
-  { name, extensions }: RenewalRequest,
-): Promise<string> {
-  const certificate = new library.X509Certificate(old.der.slice());
-  const kept = certificate.extensions.filter(({ type }) => KEPT_EXTENSIONS.includes(type));
-  const given = extensions ?? [];
-  const made = await library.Pkcs10CertificateRequestGenerator.create(
-    {
-      name: name ?? certificate.subjectName,
-      keys,
-      extensions: [...kept.filter(({ type }) => !given.some((one) => one.type === type)), ...given],
-      signingAlgorithm: algorithm,
-    },
-    crypto,
-  );
-  return encodePem("CERTIFICATE REQUEST", new Uint8Array(made.rawData));
 }
 
 const latin1 = new TextDecoder("latin1");

@@ -79,18 +79,29 @@ export async function primitiveSigner(
   sign: (digest: Uint8Array) => Promise<Uint8Array>,
 ): Promise<CertificateSigner> {
   const { name, hash } = EC_HASHES[publicKey.curve];
+  return externalSigner(publicKey, { name: "ECDSA", hash: name }, (data) => sign(digest(hash, data)));
+}
+
+/**
+ * Has anything sign: a key that is not one of WebCrypto.
+ * @param sign Given the data; of ECDSA it returns r and s, each as long as the order.
+ */
+export async function externalSigner(
+  publicKey: PublicKey,
+  algorithm: SignatureAlgorithm,
+  sign: (data: Uint8Array) => Promise<Uint8Array>,
+): Promise<CertificateSigner> {
   const host = globalThis.crypto;
-  const named = { name: "ECDSA", namedCurve: publicKey.curve };
-  // The library only passes the private key on: a key of the host stands for the card's.
-  const { privateKey } = await host.subtle.generateKey(named, false, ["sign", "verify"]);
+  const named = publicKey.type === "ec" ? { name: "ECDSA", namedCurve: publicKey.curve } : algorithm;
   const imported = await host.subtle.importKey("spki", encodePublicKey(publicKey).slice(), named, true, ["verify"]);
   const signed = async (_algorithm: unknown, _key: unknown, data: ArrayBuffer): Promise<ArrayBuffer> =>
-    (await sign(digest(hash, new Uint8Array(data)))).slice().buffer;
+    (await sign(new Uint8Array(data))).slice().buffer;
   const subtle = replaced(host.subtle, "sign", signed);
   return {
     crypto: replaced(host, "subtle", subtle),
-    keys: { privateKey, publicKey: imported },
-    algorithm: { name: "ECDSA", hash: name },
+    // The library passes the private key on, and looks at its algorithm only: the public one stands for it.
+    keys: { privateKey: imported, publicKey: imported },
+    algorithm,
     [Symbol.asyncDispose]: () => Promise.resolve(),
   };
 }

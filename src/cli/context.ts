@@ -2,11 +2,10 @@ import type { Command } from "commander";
 import { Concealer, type TraceSink, traceText, traceTransmit, type Transmit } from "../apdu/index.ts";
 import { Deadline, memoizeAsync, untilAborted } from "../async/index.ts";
 import { DataError } from "../bytes/index.ts";
-import type { CardOptions } from "../card/index.ts";
+import type { CardOptions, CardProfile } from "../card/index.ts";
 import { type CK_TRACE_CALLBACK, Cryptoki, type CryptokiFunctions, type CryptokiOptions } from "../cryptoki/index.ts";
-import { profiles } from "../index.ts";
 import { type Pcsc, record } from "../pcsc/index.ts";
-import { createRecording, openPcsc } from "./input/card-source.ts";
+import { createRecording, type OpenedReaders, openPcsc, openProfiles } from "./input/card-source.ts";
 import type { GlobalOptions } from "./input/options.ts";
 import { refuseOverwriting, secretOnStdin } from "./input/used-files.ts";
 import { InterruptedError, TimeoutError, UsageError } from "./output/failures.ts";
@@ -47,6 +46,7 @@ export class CommandContext implements AsyncDisposable {
   /** PKCS #11 over those readers, or over the server of --server: initialised once, finalised with the command. */
   readonly cryptoki = memoizeAsync(() => this.#initialise());
   #keepPin = false;
+  #transport: OpenedReaders["transport"] | undefined;
   readonly #sinks: TraceSink[] = [];
   readonly #observers: ((transmit: Transmit) => Transmit)[] = [];
   readonly #resources: AsyncDisposable[] = [];
@@ -70,14 +70,20 @@ export class CommandContext implements AsyncDisposable {
     }
   }
 
+  /** The way to the readers; undefined before they are opened. */
+  get transport(): OpenedReaders["transport"] | undefined {
+    return this.#transport;
+  }
+
   async #open(): Promise<Pcsc> {
     if (this.options.server !== undefined)
       throw new UsageError("--server gives access to tokens only, not to readers and cards");
     const { record: file } = this.options;
     const recording = file === undefined ? undefined : this.owns(await createRecording(file, this.signal));
-    const opened = await openPcsc(this.options, this.environment, (message) => {
+    const { pcsc: opened, transport } = await openPcsc(this.options, this.environment, (message) => {
       this.warn(message);
     });
+    this.#transport = transport;
     const pcsc = recording ? record(opened, recording.sink, () => new Concealer(), this.#name) : opened;
     this.owns({ [Symbol.asyncDispose]: () => pcsc.close() });
     return pcsc;
@@ -94,7 +100,7 @@ export class CommandContext implements AsyncDisposable {
   async #overCards(): Promise<Cryptoki> {
     return new Cryptoki({
       pcsc: await this.pcsc(),
-      profiles,
+      profiles: this.profiles,
       keepPin: this.#keepPin,
       ...this.cardOptions,
       ...this.applicationOptions,
@@ -120,6 +126,11 @@ export class CommandContext implements AsyncDisposable {
   get callTrace(): { readonly trace?: CK_TRACE_CALLBACK } {
     const { trace, json } = this.options;
     return trace ? { trace: callsTo(this.remark, json ?? false) } : {};
+  }
+
+  /** The card profiles for this machine's cards. */
+  get profiles(): readonly CardProfile[] {
+    return openProfiles(this.options, this.environment);
   }
 
   /** Options for applications over cards of this machine. */

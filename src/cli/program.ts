@@ -1,8 +1,10 @@
-import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import { Deadline, untilAborted } from "../async/index.ts";
 import { nearestTo } from "../bytes/index.ts";
+import { addAge } from "./commands/age.ts";
+import { addAgent } from "./commands/agent.ts";
 import { addApdu } from "./commands/apdu.ts";
+import { addAudit } from "./commands/audit.ts";
 import { addCard } from "./commands/card.ts";
 import { addCertificate } from "./commands/certificate.ts";
 import { addCompletion, addMan } from "./commands/completion.ts";
@@ -11,6 +13,7 @@ import { addDecrypt } from "./commands/decrypt.ts";
 import { addDelete } from "./commands/delete.ts";
 import { addDemo } from "./commands/demo.ts";
 import { addDerive } from "./commands/derive.ts";
+import { addGitSign } from "./commands/git-sign.ts";
 import { addHash } from "./commands/hash.ts";
 import { addImport } from "./commands/import.ts";
 import { addKey } from "./commands/key.ts";
@@ -35,6 +38,7 @@ import { addGlobalOptions, completeVirtual, examples } from "./input/options.ts"
 import { EXIT, FileError, TimeoutError, UsageError } from "./output/failures.ts";
 import { coloursFor, type Environment, written } from "./output/printer.ts";
 import { report } from "./output/report.ts";
+import { programVersion } from "./version.ts";
 
 const EXIT_CODES = `
 Exit codes:
@@ -89,6 +93,10 @@ const COMMANDS: Readonly<Record<string, (program: Command, environment: Environm
   dkek: addDkek,
   apdu: addApdu,
   serve: addServe,
+  audit: addAudit,
+  agent: addAgent,
+  age: addAge,
+  "git-sign": addGitSign,
   virtual: addVirtual,
   completion: addCompletion,
   man: addMan,
@@ -106,7 +114,7 @@ export function createProgram(environment: Environment, args: readonly string[] 
   const colours = coloursFor(stdout, env);
   const program = new Command("cryptoki")
     .description("Smart cards as PKCS #11 tokens: list them, sign, decrypt, and see every exchange with a card.")
-    .version(version(), "-V, --version")
+    .version(programVersion(), "-V, --version")
     .exitOverride()
     .configureOutput({
       writeOut: (text) => void stdout.write(text),
@@ -161,12 +169,6 @@ function unknownCommand(group: Command, program: Command, name: string): UsageEr
 }
 
 /** The package's version: the package's folder is two levels above both the source and the built file. */
-function version(): string {
-  const text = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
-  const manifest = JSON.parse(text) as { readonly version: string };
-  return manifest.version;
-}
-
 /** Milliseconds for the last output of a cancelled command whose output is read slowly. */
 const LAST_WORDS = 200;
 

@@ -1,10 +1,12 @@
 import type { Command } from "commander";
-import { copySecret, wipe } from "../bytes/index.ts";
-import type { PublicKey } from "../crypto/index.ts";
+import { memoizeAsync } from "../async/index.ts";
+import { copySecret, tryParse, wipe } from "../bytes/index.ts";
+import { decodeEcParameters, type NamedCurve, type PublicKey } from "../crypto/index.ts";
 import {
   type CK_MECHANISM,
   CKA,
   CKF_TOKEN,
+  CKO,
   CKR,
   CKU,
   CryptokiError,
@@ -12,7 +14,14 @@ import {
   publicHalfOf,
   type Template,
 } from "../cryptoki/index.ts";
-import { Key, openTokens, Token as OpenToken, type TokenAccess, TokenError } from "../tokens/index.ts";
+import {
+  type Certificates,
+  Key,
+  openTokens,
+  Token as OpenToken,
+  type TokenAccess,
+  TokenError,
+} from "../tokens/index.ts";
 import type { TokenCrypto } from "../webcrypto/index.ts";
 import type { CommandContext } from "./context.ts";
 import {
@@ -26,7 +35,7 @@ import {
   secret,
   SHARE_PASSWORD,
 } from "./input/pin.ts";
-import { onCardToken, readUri, type Token } from "./input/token.ts";
+import { describeToken, onCardToken, readUri, type Token, type TokenSlot } from "./input/token.ts";
 import { NotFoundError, PinMissingError } from "./output/failures.ts";
 import { type Environment, visible } from "./output/printer.ts";
 
@@ -46,11 +55,17 @@ export function isPinGiven({ options, environment }: CommandContext, uri?: strin
   return named !== undefined || environment.env[PIN.variable] !== undefined;
 }
 
+/** A session with any token, also with one of which only the slot is known. */
+export type AnySession = TokenSession<TokenSlot>;
+
 /** A session with a token, and its PIN when needed. */
-export class TokenSession {
+export class TokenSession<Known extends TokenSlot = Token> {
   readonly context: CommandContext;
   readonly cryptoki: CryptokiFunctions;
-  readonly token: Token;
+  /** What is known of the token: its slot, or what it says of itself too. */
+  readonly token: Known;
+  /** What the token says of itself: asked for once, where it is not known. */
+  readonly tokenInfo = memoizeAsync(async () => (isDescribed(this.token) ? this.token : await this.#ask()));
   readonly #opened: OpenToken;
   readonly #access: TokenAccess;
   readonly #pinSource: string | undefined;
@@ -59,7 +74,7 @@ export class TokenSession {
   private constructor(
     context: CommandContext,
     cryptoki: CryptokiFunctions,
-    token: Token,
+    token: Known,
     opened: OpenToken,
     pinSource?: string,
   ) {
@@ -72,14 +87,22 @@ export class TokenSession {
   }
 
   /** @param uri The URI that named the token; it may name the PIN's source. --pin-source takes precedence. */
-  static async open(context: CommandContext, token: Token, uri?: string): Promise<TokenSession> {
+  static async open<Known extends TokenSlot>(
+    context: CommandContext,
+    token: Known,
+    uri?: string,
+  ): Promise<TokenSession<Known>> {
     const cryptoki = await context.cryptoki();
     const { pinSource } = uri === undefined ? {} : readUri(uri);
     const source = await openTokens({ cryptoki, pin: async () => copySecret(await session.pin()) });
     const opened = await asCryptokiErrors(source.token({ slot: token.slotID }));
-    const session = new TokenSession(context, cryptoki, token, opened, pinSource);
+    const session = new TokenSession<Known>(context, cryptoki, token, opened, pinSource);
     context.owns({ [Symbol.asyncDispose]: () => session.#forgetPin() });
     return session;
+  }
+
+  #ask(): Promise<Token> {
+    return describeToken(this.cryptoki, this.token);
   }
 
   /** A session with the token, for reading and writing where the token allows it; C_Finalize ends it. */
@@ -89,8 +112,19 @@ export class TokenSession {
 
   /** Logs the user in, if not done yet. @throws {CryptokiError} for a wrong PIN, which is not tried again. */
   async login(): Promise<void> {
-    const pin = await this.#access.login.ensure(undefined);
+    const pin = await this.#advised(this.#access.login.ensure(undefined));
     if (pin) wipe(pin);
+  }
+
+  /** Adds to the error of a blocked PIN what unblocks it. A PIN that was given is not known to be blocked before it is used. */
+  async #advised<T>(work: Promise<T>): Promise<T> {
+    try {
+      return await asCryptokiErrors(work);
+    } catch (error) {
+      if (error instanceof CryptokiError && error.rv === CKR.PIN_LOCKED)
+        throw blockedPin(await this.tokenInfo(), error);
+      throw error;
+    }
   }
 
   /** The user's PIN, asked for once; the session wipes it when it ends. */
@@ -104,12 +138,18 @@ export class TokenSession {
   }
 
   async #readPin(): Promise<Uint8Array> {
-    const { context, token } = this;
-    refuseBlockedPin(token);
+    const { context } = this;
     const source = this.#pinSource === undefined ? undefined : parsePinSource(this.#pinSource);
     const isGiven = source !== undefined || context.environment.env[PIN.variable] !== undefined;
-    const question = await pinQuestion(context, token, isGiven);
+    // Whose PIN it is is for people only: a PIN that is given costs no question to the card.
+    const question = isGiven ? "PIN" : await this.#question();
     return readPin({ ...PIN, question, source }, context.environment);
+  }
+
+  async #question(): Promise<string> {
+    const token = await this.tokenInfo();
+    refuseBlockedPin(token);
+    return pinQuestion(this.context, token, false);
   }
 
   async #forgetPin(): Promise<void> {
@@ -153,6 +193,29 @@ export class TokenSession {
     return found;
   }
 
+  /** CKA_KEY_TYPE, which is undefined if the token does not tell it, and CKA_ALLOWED_MECHANISMS. */
+  async keyKind(handle: number): Promise<{ readonly type: number | undefined; readonly allowed: readonly number[] }> {
+    const known = await this.#attributes(handle, CKA.KEY_TYPE, CKA.ALLOWED_MECHANISMS);
+    const { [CKA.KEY_TYPE]: type, [CKA.ALLOWED_MECHANISMS]: allowed = [] } = known;
+    return { type, allowed };
+  }
+
+  /** The curve of an EC key, by CKA_EC_PARAMS; undefined if the token does not tell it, or it is not supported. */
+  async curve(handle: number): Promise<NamedCurve | undefined> {
+    const { [CKA.EC_PARAMS]: parameters } = await this.#attributes(handle, CKA.EC_PARAMS);
+    return parameters && tryParse(() => decodeEcParameters(parameters));
+  }
+
+  /** CKA_MODULUS_BITS of an RSA key, from its public half; undefined if there is none on the token. */
+  async modulusBits(key: ObjectEntry): Promise<number | undefined> {
+    const isPublic = key.class === CKO.PUBLIC_KEY;
+    if (!isPublic && key.id.length === 0) return undefined;
+    const template = { [CKA.CLASS]: CKO.PUBLIC_KEY, [CKA.ID]: key.id };
+    const halves: readonly number[] = isPublic ? [key.handle] : await this.#access.find(this.handle, template);
+    const [half] = halves;
+    return half === undefined ? undefined : (await this.#attributes(half, CKA.MODULUS_BITS))[CKA.MODULUS_BITS];
+  }
+
   /** CKA_PUBLIC_KEY_INFO, for any algorithm; undefined if the object has none, or an empty one. */
   async publicKeyInfo(object: number): Promise<Uint8Array | undefined> {
     const { [CKA.PUBLIC_KEY_INFO]: info } = await this.#attributes(object, CKA.PUBLIC_KEY_INFO);
@@ -176,21 +239,31 @@ export class TokenSession {
   }
 
   sign(key: ObjectEntry, mechanism: CK_MECHANISM, data: Uint8Array): Promise<Uint8Array> {
-    return asCryptokiErrors(this.#keyOf(key).operate("sign", mechanism, data, INSISTING));
+    return this.#advised(this.#keyOf(key).operate("sign", mechanism, data, INSISTING));
   }
 
   decrypt(key: ObjectEntry, mechanism: CK_MECHANISM, data: Uint8Array): Promise<Uint8Array> {
-    return asCryptokiErrors(this.#keyOf(key).operate("decrypt", mechanism, data, INSISTING));
+    return this.#advised(this.#keyOf(key).operate("decrypt", mechanism, data, INSISTING));
   }
 
   /** The secret that `mechanism` derives; the caller wipes it. */
   derive(key: ObjectEntry, mechanism: CK_MECHANISM): Promise<Uint8Array> {
-    return asCryptokiErrors(this.#keyOf(key).derive(mechanism));
+    return this.#advised(this.#keyOf(key).derive(mechanism));
   }
 
   /** The Web Cryptography API with the token's keys, and the same login. */
   webCrypto(): Promise<TokenCrypto> {
     return asCryptokiErrors(this.#opened.webCrypto());
+  }
+
+  /** The certificates of the token. */
+  get certificates(): Certificates {
+    return this.#opened.certificates;
+  }
+
+  /** The key, as the layer of tokens has it: for work that makes its own errors. */
+  key(entry: ObjectEntry): Key {
+    return this.#keyOf(entry);
   }
 
   #keyOf({ handle, id, label }: ObjectEntry): Key {
@@ -218,11 +291,16 @@ async function asCryptokiErrors<T>(work: Promise<T>): Promise<T> {
  * Refuses to ask for a PIN that is blocked. Costs no exchange: the flags came with the token.
  * @throws {CryptokiError} CKR_PIN_LOCKED, with the command that unblocks it.
  */
-export function refuseBlockedPin({ flags, label }: Pick<Token, "flags" | "label">): void {
-  if ((flags & CKF_TOKEN.USER_PIN_LOCKED) === 0) return;
-  const advice = "unblock it with its PUK: cryptoki pin unlock";
-  throw new CryptokiError(CKR.PIN_LOCKED, `the PIN of ${label} is blocked; ${advice}`);
+export function refuseBlockedPin(token: Pick<Token, "flags" | "label">): void {
+  if ((token.flags & CKF_TOKEN.USER_PIN_LOCKED) !== 0) throw blockedPin(token);
 }
+
+function blockedPin({ label }: Pick<Token, "label">, cause?: Error): CryptokiError {
+  const advice = "unblock it with its PUK: cryptoki pin unlock";
+  return new CryptokiError(CKR.PIN_LOCKED, `the PIN of ${label} is blocked; ${advice}`, cause && { cause });
+}
+
+const isDescribed = (token: TokenSlot | Token): token is Token => "flags" in token;
 
 /**
  * The prompt for a token's PIN. After a wrong one it says how many tries are left, which costs some exchanges.
@@ -235,8 +313,13 @@ export async function pinQuestion(context: CommandContext, token: Token, isGiven
   if (context.options.server === undefined) {
     const { triesLeft, maxTries } = await onCardToken(context, token, [token], (one) => one.pinStatus("user", true));
     if (triesLeft !== undefined) {
-      const of = maxTries === undefined ? "" : ` of ${maxTries}`;
-      return `${question} (${triesLeft}${of} ${triesLeft === 1 ? "try" : "tries"} left)`;
+      const left =
+        maxTries === undefined
+          ? triesLeft === 1
+            ? "1 try"
+            : `${triesLeft} tries`
+          : `${triesLeft} of ${maxTries} tries`;
+      return `${question} (${left} left)`;
     }
   }
   const isLast = (token.flags & CKF_TOKEN.USER_PIN_FINAL_TRY) !== 0;
@@ -290,12 +373,12 @@ export async function asAllowed<T>({ so }: OfficerOptions, write: Promise<T>): P
  * @param onOfficer Gets the officer's PIN or key once it turned out to be right; it is wiped afterwards.
  */
 export async function logIn(
-  session: TokenSession,
+  session: AnySession,
   options: OfficerOptions,
   onOfficer: (pin: Uint8Array) => void = () => undefined,
 ): Promise<void> {
   if (!options.so) return session.login();
-  const question = `SO PIN or management key of ${visible(session.token.label)}`;
+  const question = `SO PIN or management key of ${visible((await session.tokenInfo()).label)}`;
   const pin = await readPin(secret(SO_PIN, question, options.soPinSource), session.context.environment);
   try {
     await session.cryptoki.C_Login(session.handle, CKU.SO, pin);

@@ -52,6 +52,7 @@ export {
   encryptBlock,
   encryptCcm,
   encryptGcm,
+  openGcm,
   sealGcm,
 } from "./host/ciphers.ts";
 export { HostCryptoMissingError, useHostCrypto } from "./host/current.ts";
@@ -80,8 +81,11 @@ export {
   type HostHash,
   type HostKey,
   type HostMac,
+  type HostSigner,
+  type HostVerifier,
   type KeyKind,
   type MaybePromise,
+  type OpeningStream,
   type PrivateKeyForm,
   type RsaPrivateNumbers,
   type SealedMessage,
@@ -96,4 +100,12 @@ export {
 export { type KeyWrap, unwrapKey, wrapKey } from "./host/key-wrap.ts";
 export { decodeOaep, decodePkcs1Encryption, encodeOaep, encodePkcs1Encryption, encodePss } from "./host/padding.ts";
 export { generateCurve25519Key, generateEcKey, generateRsaKey, HostPrivateKey } from "./host/private-key.ts";
-export { rsaPublic, verifyEcdsa, verifyEddsa, verifyPkcs1, verifyPss, verifyRsaRaw } from "./host/verify.ts";
+export {
+  createEcdsaVerifier,
+  rsaPublic,
+  verifyEcdsa,
+  verifyEddsa,
+  verifyPkcs1,
+  verifyPss,
+  verifyRsaRaw,
+} from "./host/verify.ts";

@@ -64,8 +64,9 @@ export class Engines {
       final: async (signature) => {
         if (signature.length !== scheme.signatureLength) throw new CryptokiError(CKR.SIGNATURE_LEN_RANGE);
         const key = encodePublicKey(publicKey);
+        const whole = await message.take();
         const valid = await ofEngine(engine, () =>
-          engine.verify?.(key, message.take(), copySecret(signature), parameter ?? undefined),
+          engine.verify?.(key, whole, copySecret(signature), parameter ?? undefined),
         );
         if (valid !== true) throw new CryptokiError(CKR.SIGNATURE_INVALID);
       },
@@ -86,7 +87,7 @@ export class Engines {
         return new Uint8Array();
       },
       final: async () => {
-        const plaintext = message.take();
+        const plaintext = await message.take();
         try {
           const encrypted = await ofEngine(engine, () =>
             engine.encrypt?.(encodePublicKey(publicKey), plaintext, parameter ?? undefined),

@@ -212,10 +212,12 @@ const callerError = (rv: number, error: unknown): unknown =>
 
 /** @throws {CryptokiError} CKR_ARGUMENTS_BAD unless `value` is a Uint8Array: callers in JavaScript have no types. */
 export function requireBytes(value: Uint8Array, what: string): void {
-  if (!((value as unknown) instanceof Uint8Array)) {
-    throw new CryptokiError(CKR.ARGUMENTS_BAD, `${what} must be a Uint8Array`);
-  }
+  if (!((value as unknown) instanceof Uint8Array)) throw notBytes(what);
 }
+
+/** The error for anything but a Uint8Array. */
+export const notBytes = (what: string): CryptokiError =>
+  new CryptokiError(CKR.ARGUMENTS_BAD, `${what} must be a Uint8Array`);
 
 /** @throws {CryptokiError} CKR_ARGUMENTS_BAD unless `value` is a whole number from 0 to `max`. */
 export function requireCount(value: number, what: string, max: number): void {

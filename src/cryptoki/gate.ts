@@ -74,7 +74,8 @@ export class Gate {
       const work = entry.anyTime
         ? entry.anyTime(this.#module, ...values, signal)
         : application && entry.body?.(application, ...values, signal);
-      return await untilAborted(Promise.resolve(work), signal, cancelled);
+      // A result that is there already needs no wait.
+      return work instanceof Promise ? await untilAborted(work as Promise<unknown>, signal, cancelled) : work;
     } catch (error) {
       throw toCryptokiError(error);
     }

@@ -1,94 +1,70 @@
 import type * as asn1js from "asn1js";
 import type * as pkijs from "pkijs";
 import type { CallOptions } from "../async/index.ts";
-import { concat } from "../bytes/index.ts";
-import { Hasher } from "../crypto/index.ts";
-import { type DataInput, type KeyAlgorithm, type PublicKey, TokenCertificate, TokenError } from "../tokens/index.ts";
-import type { SigningKey } from "./jws.ts";
+import { concat, equalBytes } from "../bytes/index.ts";
+import { digest, Hasher } from "../crypto/index.ts";
+import { type DataInput, type KeyAlgorithm, type TokenCertificate, TokenError } from "../tokens/index.ts";
+import { buffer, type CmsHash, HASHES, loadPki, octets, OID, type Pki } from "./pki.ts";
+import { type CertificateOptions, type SigningCertificate, signingCertificate } from "./signing-certificate.ts";
+import type { SigningKey } from "./signing-key.ts";
+import { requestTimestamp, type Timestamp } from "./timestamp.ts";
 
-export interface CmsOptions extends CallOptions {
-  /** The certificate of the key: as the token gave it, or X.509 in DER or PEM. */
-  readonly certificate: TokenCertificate | Uint8Array | string;
-  /** More certificates for those who verify, X.509 in DER or PEM. */
-  readonly chain?: readonly (TokenCertificate | Uint8Array | string)[];
+export interface CmsOptions extends CertificateOptions, CallOptions {
   /** False: the message holds what is signed. Default: true, what is signed stays outside. */
   readonly detached?: boolean;
   /** Default: SHA-256; for keys on P-384 and P-521 the hash of the curve's length. */
   readonly hash?: CmsHash;
   /** Default: now. Null leaves the signing time out. */
   readonly signingTime?: Date | null;
+  /** Whether the signature names its certificate (signing-certificate-v2, RFC 5035), as CAdES wants it. Default: false. */
+  readonly cades?: boolean;
+  /** A time-stamping authority that states when the signature was there (RFC 3161). */
+  readonly timestamp?: Timestamp;
 }
-
-export type CmsHash = keyof typeof HASHES;
-
-const HASHES = {
-  "SHA-256": { name: "sha256", oid: "2.16.840.1.101.3.4.2.1", ecdsa: "1.2.840.10045.4.3.2" },
-  "SHA-384": { name: "sha384", oid: "2.16.840.1.101.3.4.2.2", ecdsa: "1.2.840.10045.4.3.3" },
-  "SHA-512": { name: "sha512", oid: "2.16.840.1.101.3.4.2.3", ecdsa: "1.2.840.10045.4.3.4" },
-} as const;
-
-const OID = {
-  data: "1.2.840.113549.1.7.1",
-  signedData: "1.2.840.113549.1.7.2",
-  contentType: "1.2.840.113549.1.9.3",
-  messageDigest: "1.2.840.113549.1.9.4",
-  signingTime: "1.2.840.113549.1.9.5",
-  rsaEncryption: "1.2.840.113549.1.1.1",
-} as const;
 
 /** Bytes of a message that is kept whole, because the result holds it. */
 const MAX_ENCLOSED = 256 * 1024 * 1024;
 const SET = 0x31;
 
 /**
- * Signs data as a CMS message with one signer (RFC 5652 section 5): content type, message digest and signing time are signed.
- * Detached data may be a stream of any length.
+ * Signs data as a CMS message with one signer (RFC 5652 section 5): content type, message digest and signing time are signed. With `cades`
+ * it is CAdES B-B, with `timestamp` too CAdES B-T (ETSI EN 319 122-1). Detached data may be a stream of any length.
  * @returns ContentInfo, DER, as `openssl cms -verify -inform DER` takes it.
- * @throws {TokenError} BAD_INPUT if the certificate is of another key; KEY_CANNOT for a key that signs no CMS (Ed25519, X25519); what the
- *   key throws.
+ * @throws {TokenError} NO_OBJECT without a certificate; BAD_INPUT if the certificate is of another key; KEY_CANNOT for a key that signs no
+ *   CMS (Ed25519, X25519); what the key throws.
+ * @throws {FormatError} CERTIFICATE_UNFIT with `strict`; TIMESTAMP.
  */
-export async function signCms(key: SigningKey, data: DataInput, options: CmsOptions): Promise<Uint8Array> {
-  const { signal, detached = true } = options;
-  const certificate = certificateOf(options.certificate);
-  const publicKey = await key.publicKey({ signal });
-  if (publicKey.fingerprint() !== certificate.publicKey.fingerprint()) {
-    throw new TokenError("BAD_INPUT", "the certificate is not of the key that signs");
-  }
-  const hash = hashFor(publicKey.algorithm, options.hash);
+export async function signCms(key: SigningKey, data: DataInput, options: CmsOptions = {}): Promise<Uint8Array> {
+  return signedMessage(key, await signingCertificate(key, options), data, options);
+}
+
+/** As {@link signCms}, with a certificate that was checked. */
+export async function signedMessage(
+  key: SigningKey,
+  signer: SigningCertificate,
+  data: DataInput,
+  options: Omit<CmsOptions, keyof CertificateOptions>,
+): Promise<Uint8Array> {
+  const { signal, detached = true, cades = false, timestamp } = options;
+  const hash = hashFor(signer.publicKey.algorithm, options.hash);
   const { digest, content } = await digestOf(data, HASHES[hash].name, !detached, signal);
-  const library = await load();
-  const attributes = signedAttributes(
-    library,
-    digest,
-    options.signingTime === undefined ? new Date() : options.signingTime,
-  );
+  const pki = await loadPki();
+  const signingTime = options.signingTime === undefined ? new Date() : options.signingTime;
+  const attributes = signedAttributes(pki, digest, { signingTime, names: cades ? signer.certificate : undefined });
   // What is signed has the tag of a SET, not the one that it has in the message (RFC 5652 section 5.4).
   const signed = new Uint8Array(attributes.toSchema().toBER());
   signed[0] = SET;
   const signature = await key.sign(signed, {
     hash,
-    ...(publicKey.algorithm.type === "ec" && { encoding: "der" }),
+    ...(signer.publicKey.algorithm.type === "ec" && { encoding: "der" }),
     signal,
   });
-  const chain = (options.chain ?? []).map(certificateOf);
-  return assemble(library, { publicKey, hash, certificate, chain, attributes, signature, content });
+  const stamp = timestamp === undefined ? undefined : await requestTimestamp(signature, timestamp, { signal });
+  return assemble(pki, { signer, hash, attributes, signature, content, timestamp: stamp });
 }
 
-interface Library {
-  readonly pkijs: typeof pkijs;
-  readonly asn1js: typeof asn1js;
-}
-
-/** Loaded when it is used: it is large. */
-async function load(): Promise<Library> {
-  return { pkijs: await import("pkijs"), asn1js: await import("asn1js") };
-}
-
-function certificateOf(certificate: TokenCertificate | Uint8Array | string): TokenCertificate {
-  return certificate instanceof TokenCertificate ? certificate : TokenCertificate.read(certificate);
-}
-
-function hashFor(key: KeyAlgorithm, wanted: CmsHash | undefined): CmsHash {
+/** The hash of a signature. @throws {TokenError} KEY_CANNOT; BAD_INPUT for a hash that CMS does not have here. */
+export function hashFor(key: KeyAlgorithm, wanted: CmsHash | undefined): CmsHash {
   if (key.type !== "rsa" && key.type !== "ec") {
     throw new TokenError("KEY_CANNOT", `a key of type ${key.type} makes no signature of CMS here`);
   }
@@ -121,67 +97,105 @@ async function digestOf(
   return { digest: hasher.digest(), content: keeps ? concat(...kept) : undefined };
 }
 
+interface SignedFacts {
+  readonly signingTime: Date | null;
+  /** The certificate that the signature names. */
+  readonly names: TokenCertificate | undefined;
+}
+
 function signedAttributes(
-  { pkijs, asn1js }: Library,
-  digest: Uint8Array,
-  signingTime: Date | null,
+  pki: Pki,
+  messageDigest: Uint8Array,
+  { signingTime, names }: SignedFacts,
 ): pkijs.SignedAndUnsignedAttributes {
+  const { pkijs, asn1js } = pki;
   const attributes = [
     new pkijs.Attribute({ type: OID.contentType, values: [new asn1js.ObjectIdentifier({ value: OID.data })] }),
-    ...(signingTime ? [new pkijs.Attribute({ type: OID.signingTime, values: [timeOf(asn1js, signingTime)] })] : []),
-    new pkijs.Attribute({ type: OID.messageDigest, values: [octets(asn1js, digest)] }),
+    ...(signingTime ? [new pkijs.Attribute({ type: OID.signingTime, values: [timeOf(pki, signingTime)] })] : []),
+    new pkijs.Attribute({ type: OID.messageDigest, values: [octets(pki, messageDigest)] }),
+    ...(names
+      ? [new pkijs.Attribute({ type: OID.signingCertificateV2, values: [signingCertificateV2(pki, names)] })]
+      : []),
   ];
-  return new pkijs.SignedAndUnsignedAttributes({ type: 0, attributes });
+  return new pkijs.SignedAndUnsignedAttributes({ type: 0, attributes: inOrder(attributes) });
+}
+
+/** In the order of their encodings, as DER has the elements of a SET OF (X.690 section 11.6). */
+function inOrder(attributes: readonly pkijs.Attribute[]): pkijs.Attribute[] {
+  const encoded = attributes.map((attribute) => ({ attribute, bytes: new Uint8Array(attribute.toSchema().toBER()) }));
+  encoded.sort((a, b) => compare(a.bytes, b.bytes));
+  return encoded.map(({ attribute }) => attribute);
+}
+
+function compare(a: Uint8Array, b: Uint8Array): number {
+  const length = Math.min(a.length, b.length);
+  for (let index = 0; index < length; index++) {
+    const difference = (a[index] ?? 0) - (b[index] ?? 0);
+    if (difference !== 0) return difference;
+  }
+  return a.length - b.length;
+}
+
+/** SigningCertificateV2 with the SHA-256 of one certificate (RFC 5035 section 3). SHA-256 is the default, and DER leaves it out. */
+function signingCertificateV2(pki: Pki, { der }: TokenCertificate): asn1js.Sequence {
+  const { Sequence } = pki.asn1js;
+  const id = new Sequence({ value: [octets(pki, digest("sha256", der))] });
+  return new Sequence({ value: [new Sequence({ value: [id] })] });
 }
 
 /** UTCTime through the year 2049 (RFC 5652 section 11.3). */
-function timeOf(library: typeof asn1js, valueDate: Date): asn1js.UTCTime | asn1js.GeneralizedTime {
+function timeOf({ asn1js }: Pki, valueDate: Date): asn1js.UTCTime | asn1js.GeneralizedTime {
   const year = valueDate.getUTCFullYear();
-  return year >= 1950 && year < 2050 ? new library.UTCTime({ valueDate }) : new library.GeneralizedTime({ valueDate });
-}
-
-function octets(library: typeof asn1js, bytes: Uint8Array): asn1js.OctetString {
-  return new library.OctetString({ valueHex: Uint8Array.from(bytes).buffer });
+  return year >= 1950 && year < 2050 ? new asn1js.UTCTime({ valueDate }) : new asn1js.GeneralizedTime({ valueDate });
 }
 
 interface Signed {
-  readonly publicKey: PublicKey;
+  readonly signer: SigningCertificate;
   readonly hash: CmsHash;
-  readonly certificate: TokenCertificate;
-  readonly chain: readonly TokenCertificate[];
   readonly attributes: pkijs.SignedAndUnsignedAttributes;
   readonly signature: Uint8Array;
   readonly content: Uint8Array | undefined;
+  /** A time-stamp token, ContentInfo. */
+  readonly timestamp: Uint8Array | undefined;
 }
 
-function assemble({ pkijs, asn1js }: Library, signed: Signed): Uint8Array {
+function assemble(pki: Pki, signed: Signed): Uint8Array {
+  const { pkijs, asn1js } = pki;
+  const { certificate, chain, publicKey } = signed.signer;
   const { oid, ecdsa } = HASHES[signed.hash];
   const digestAlgorithm = new pkijs.AlgorithmIdentifier({ algorithmId: oid });
-  const isRsa = signed.publicKey.algorithm.type === "rsa";
+  const isRsa = publicKey.algorithm.type === "rsa";
   const signatureAlgorithm = isRsa
     ? new pkijs.AlgorithmIdentifier({ algorithmId: OID.rsaEncryption, algorithmParams: new asn1js.Null() })
     : new pkijs.AlgorithmIdentifier({ algorithmId: ecdsa });
-  const certificate = pkijs.Certificate.fromBER(Uint8Array.from(signed.certificate.der).buffer);
-  const { issuer, serialNumber } = certificate;
+  const parsed = pkijs.Certificate.fromBER(buffer(certificate.der));
+  const { issuer, serialNumber } = parsed;
   const signer = new pkijs.SignerInfo({
     version: 1,
     sid: new pkijs.IssuerAndSerialNumber({ issuer, serialNumber }),
     digestAlgorithm,
     signatureAlgorithm,
     signedAttrs: signed.attributes,
-    signature: octets(asn1js, signed.signature),
+    signature: octets(pki, signed.signature),
+    ...(signed.timestamp && { unsignedAttrs: timestampAttribute(pki, signed.timestamp) }),
   });
-  const chain = signed.chain.map(({ der }) => pkijs.Certificate.fromBER(Uint8Array.from(der).buffer));
+  const others = chain.filter(({ der }) => !equalBytes(der, certificate.der));
   const message = new pkijs.SignedData({
     version: 1,
     digestAlgorithms: [digestAlgorithm],
     encapContentInfo: new pkijs.EncapsulatedContentInfo({
       eContentType: OID.data,
-      ...(signed.content && { eContent: octets(asn1js, signed.content) }),
+      ...(signed.content && { eContent: octets(pki, signed.content) }),
     }),
-    certificates: [certificate, ...chain],
+    certificates: [parsed, ...others.map(({ der }) => pkijs.Certificate.fromBER(buffer(der)))],
     signerInfos: [signer],
   });
   const info = new pkijs.ContentInfo({ contentType: OID.signedData, content: message.toSchema(true) });
   return new Uint8Array(info.toSchema().toBER());
+}
+
+function timestampAttribute({ pkijs, asn1js }: Pki, token: Uint8Array): pkijs.SignedAndUnsignedAttributes {
+  const { result } = asn1js.fromBER(buffer(token));
+  const attribute = new pkijs.Attribute({ type: OID.timeStampToken, values: [result] });
+  return new pkijs.SignedAndUnsignedAttributes({ type: 1, attributes: [attribute] });
 }

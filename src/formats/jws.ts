@@ -1,12 +1,7 @@
 import type { CallOptions } from "../async/index.ts";
 import { toBase64Url, utf8 } from "../bytes/index.ts";
-import { type KeyAlgorithm, type PublicKey, type SignatureScheme, TokenError } from "../tokens/index.ts";
-
-/** A key that signs, such as a Key of a token. */
-export interface SigningKey {
-  publicKey(options?: CallOptions): Promise<PublicKey>;
-  sign(data: Uint8Array, options?: SignatureScheme & CallOptions): Promise<Uint8Array>;
-}
+import { type KeyAlgorithm, type SignatureScheme, TokenError } from "../tokens/index.ts";
+import type { SigningKey } from "./signing-key.ts";
 
 /** Names of JSON Web Algorithms (RFC 7518 section 3.1, RFC 8037). */
 export type JwsAlgorithm = keyof typeof ALGORITHMS;
@@ -106,21 +101,38 @@ async function signatureOver(
     if (name in header) throw new TokenError("BAD_INPUT", `the header must not have "${name}": give the option alg`);
   }
   const { algorithm } = await key.publicKey({ signal });
-  const chosen = alg ?? usualAlgorithm(algorithm);
-  if (!Object.hasOwn(ALGORITHMS, chosen)) {
-    throw new TokenError("BAD_INPUT", `no algorithm "${chosen}"; there are ${Object.keys(ALGORITHMS).join(", ")}`);
-  }
-  const { fits, scheme } = ALGORITHMS[chosen];
-  if (!fits(algorithm))
-    throw new TokenError("KEY_CANNOT", `a key of type ${nameOf(algorithm)} does not sign with ${chosen}`);
+  const { alg: chosen, scheme } = algorithmFor(algorithm, alg);
   const encoded = toBase64Url(utf8(JSON.stringify({ alg: chosen, ...header })));
   const signature = await key.sign(utf8(`${encoded}.${payload}`), { ...scheme, signal });
   return { protected: encoded, signature: toBase64Url(signature) };
 }
 
-function usualAlgorithm(key: KeyAlgorithm): JwsAlgorithm {
+/**
+ * The algorithm with which a key signs.
+ * @param wanted Default: the usual one of the key.
+ * @throws {TokenError} BAD_INPUT for a name that is none; KEY_CANNOT.
+ */
+export function algorithmFor(
+  key: KeyAlgorithm,
+  wanted: JwsAlgorithm | undefined,
+): { readonly alg: JwsAlgorithm; readonly scheme: SignatureScheme } {
+  const alg = wanted ?? usualAlgorithm(key);
+  if (!Object.hasOwn(ALGORITHMS, alg)) {
+    throw new TokenError("BAD_INPUT", `no algorithm "${alg}"; there are ${Object.keys(ALGORITHMS).join(", ")}`);
+  }
+  const { fits, scheme } = ALGORITHMS[alg];
+  if (!fits(key)) throw new TokenError("KEY_CANNOT", `a key of type ${nameOf(key)} does not sign with ${alg}`);
+  return { alg, scheme };
+}
+
+/** The algorithms of a key, the usual one first. */
+export function algorithmsOf(key: KeyAlgorithm): readonly JwsAlgorithm[] {
   const names = Object.keys(ALGORITHMS) as JwsAlgorithm[];
-  const found = names.find((name) => ALGORITHMS[name].fits(key));
+  return names.filter((name) => ALGORITHMS[name].fits(key));
+}
+
+function usualAlgorithm(key: KeyAlgorithm): JwsAlgorithm {
+  const [found] = algorithmsOf(key);
   if (!found) throw new TokenError("KEY_CANNOT", `JOSE has no signature with a key of type ${nameOf(key)}`);
   return found;
 }

@@ -1,14 +1,12 @@
 import path from "node:path";
 import { DataError } from "../bytes/index.ts";
+import { MAX_SOCKET_PATH } from "../sockets/index.ts";
 
 /** The address of a server of p11-kit's protocol: a socket, or a program with standard streams. */
 export type ServerAddress =
   | { readonly kind: "unix"; readonly path: string }
   /** The program and its arguments. */
   | { readonly kind: "command"; readonly command: readonly string[] };
-
-/** Bytes of sockaddr_un.sun_path without its NUL: p11-kit truncates a longer path and connects elsewhere. */
-export const MAX_SOCKET_PATH = 107;
 
 /**
  * Parses an address as in P11_KIT_SERVER_ADDRESS: `unix:path=/run/user/1000/p11-kit/pkcs11`, `|ssh host p11-kit remote
@@ -50,7 +48,7 @@ export function requireNoNetwork(address: string): void {
 export const formatSocketAddress = (socket: string): string =>
   `unix:path=${socket.replace(/[^\w./-]/gu, encodeURIComponent)}`;
 
-/** @throws {DataError} if the path is not valid for a socket, or p11-kit would not find it. */
+/** @throws {DataError} if the path is not valid for a socket: p11-kit truncates one that is too long, and connects elsewhere. */
 export function requireSocketPath(socket: string): string {
   if (!path.isAbsolute(socket)) throw new DataError(`the path of a socket begins with "/": ${socket}`);
   if (Buffer.byteLength(socket) > MAX_SOCKET_PATH) {

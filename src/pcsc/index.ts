@@ -19,9 +19,11 @@ export {
 } from "./types.ts";
 export { PcscError, type ScardErrorName } from "./error.ts";
 export { type InProcessCard, type MemoryClientOptions, MemoryReaders } from "./memory/readers.ts";
+export { type NativeOptions, openNative } from "./native/client.ts";
 export { Pcscd, type PcscdOptions } from "./pcscd/client.ts";
 export { type ExchangeConcealer, record } from "./recording/record.ts";
 export type { WaitLimits } from "./waiting.ts";
+export { openSystemPcsc, type PcscTransport, type SystemPcsc, type SystemPcscOptions } from "./system.ts";
 export { replay } from "./recording/replay.ts";
 export {
   type ConnectLine,

@@ -23,7 +23,7 @@ export {
   type InspectedUse,
   PivInspection,
 } from "./inspection.ts";
-export { piv } from "./profile.ts";
+export { createPiv, piv, type PivOptions } from "./profile.ts";
 export type { KeyPinPolicy } from "./yubico.ts";
 export {
   PivCardSession as PivSession,

@@ -1,3 +1,4 @@
+import type { CallOptions } from "../async/index.ts";
 import { SW } from "../apdu/index.ts";
 import { concat } from "../bytes/index.ts";
 import {
@@ -8,6 +9,7 @@ import {
   StatusError,
   unlessRefused,
   UnsupportedError,
+  untilCancelled,
   type VendorAttributes,
 } from "../card/index.ts";
 import { Hasher } from "../crypto/index.ts";
@@ -77,9 +79,13 @@ function certificateObject(store: PivStore, slot: KeySlot): CardCertificate {
     private: false,
     modifiable: true,
     destroyable: true,
-    isPresent: async ({ explicitlyRequested: named }) =>
-      (await isWorthAsking(store, slot, named, "certificate")) && (await store.hasCertificate(slot, named)),
-    value: () => store.certificate(slot),
+    isPresent: ({ explicitlyRequested: named }, options) =>
+      untilCancelled(
+        options,
+        async () =>
+          (await isWorthAsking(store, slot, named, "certificate")) && (await store.hasCertificate(slot, named)),
+      ),
+    value: (options) => untilCancelled(options, () => store.certificate(slot)),
   };
 }
 
@@ -90,10 +96,16 @@ function publicKeyObject(store: PivStore, slot: KeySlot): CardPublicKey {
     label: slot.labels.publicKey,
     id: Uint8Array.of(slot.id),
     private: false,
+    get type() {
+      return store.foreseenType(slot);
+    },
     usage: slot.usage,
-    isPresent: async ({ explicitlyRequested: named }) =>
-      (await isWorthAsking(store, slot, named, "key")) && (await store.hasPublicKey(slot, named)),
-    publicKey: () => store.publicKey(slot, "certificate"),
+    isPresent: ({ explicitlyRequested: named }, options) =>
+      untilCancelled(
+        options,
+        async () => (await isWorthAsking(store, slot, named, "key")) && (await store.hasPublicKey(slot, named)),
+      ),
+    publicKey: (options) => untilCancelled(options, () => store.publicKey(slot, "certificate")),
   };
 }
 
@@ -105,6 +117,9 @@ function privateKeyObject(store: PivStore, slot: KeySlot): CardPrivateKey {
     label: slot.labels.privateKey,
     id: Uint8Array.of(slot.id),
     private: slot.pin !== "never",
+    get type() {
+      return store.foreseenType(slot);
+    },
     // Firmware before 5.7 refuses both. What is modified is the CKA_ID: the key moves.
     get modifiable() {
       return store.reports.hasYubicoCommands;
@@ -120,18 +135,28 @@ function privateKeyObject(store: PivStore, slot: KeySlot): CardPrivateKey {
       return store.pinPolicy(slot) === "always";
     },
     primitives: ["rsa-raw", "ecdsa", "ecdh", "eddsa"],
-    local: async () => store.wasGenerated(slot) || ((await store.metadata(slot))?.generated ?? false),
+    local: (options) =>
+      untilCancelled(
+        options,
+        async () => store.wasGenerated(slot) || ((await store.metadata(slot))?.generated ?? false),
+      ),
     vendorAttributes: vendorAttributes(store, slot),
-    isPresent: async ({ explicitlyRequested: named }) =>
-      (await isWorthAsking(store, slot, named, "key")) && (await store.hasPrivateKey(slot, named)),
-    publicKey: () => store.publicKey(slot, slot.pin === "never" ? "certificate" : "key"),
+    isPresent: ({ explicitlyRequested: named }, options) =>
+      untilCancelled(
+        options,
+        async () => (await isWorthAsking(store, slot, named, "key")) && (await store.hasPrivateKey(slot, named)),
+      ),
+    publicKey: (options) =>
+      untilCancelled(options, () => store.publicKey(slot, slot.pin === "never" ? "certificate" : "key")),
   };
 }
 
 function vendorAttributes(store: PivStore, slot: KeySlot): VendorAttributes {
+  const reported = (options?: CallOptions): Promise<Awaited<ReturnType<PivStore["reported"]>>> =>
+    untilCancelled(options, () => store.reported(slot));
   return new Map([
-    [CKA_YUBICO.TOUCH_POLICY, async () => (await store.reported(slot))?.touchPolicy],
-    [CKA_YUBICO.PIN_POLICY, async () => (await store.reported(slot))?.pinPolicy],
+    [CKA_YUBICO.TOUCH_POLICY, async (options?: CallOptions) => (await reported(options))?.touchPolicy],
+    [CKA_YUBICO.PIN_POLICY, async (options?: CallOptions) => (await reported(options))?.pinPolicy],
   ]);
 }
 
@@ -146,8 +171,9 @@ function dataObject(store: PivStore, container: Container): CardData {
     destroyable: isWritable(container),
     application: "PIV",
     objectId: container.objectId,
-    isPresent: async ({ explicitlyRequested: named }) => named && (await store.read(container.tag)) !== undefined,
-    value: () => store.mustGet(container),
+    isPresent: ({ explicitlyRequested: named }, options) =>
+      untilCancelled(options, async () => named && (await store.read(container.tag)) !== undefined),
+    value: (options) => untilCancelled(options, () => store.mustGet(container)),
   };
 }
 
@@ -176,10 +202,10 @@ function signerObject(store: PivStore): CardCertificate {
     label: ATTESTATION_LABEL,
     id: Uint8Array.of(SIGNER_ID),
     private: false,
-    isPresent: async ({ byLabel = false }) =>
-      byLabel && store.reports.hasYubicoCommands && (await read()) !== undefined,
-    value: async () => {
-      const value = await read();
+    isPresent: ({ byLabel = false }, options) =>
+      untilCancelled(options, async () => byLabel && store.reports.hasYubicoCommands && (await read()) !== undefined),
+    value: async (options) => {
+      const value = await untilCancelled(options, read);
       if (!value) throw new StatusError("GET DATA of the attestation certificate", SW.FILE_NOT_FOUND);
       return readCertificate(value);
     },
@@ -200,16 +226,16 @@ function attestationObject(store: PivStore, attest: Attester, slot: KeySlot): Ca
     label: `${ATTESTATION_LABEL} ${referenceName(slot).toLowerCase()}`,
     id: Uint8Array.of(slot.id),
     private: false,
-    isPresent: async ({ byLabel = false }) => {
-      if (!byLabel || !store.reports.hasYubicoCommands) return false;
+    isPresent: async ({ byLabel = false }, options) => {
+      const isMade = byLabel && store.reports.hasYubicoCommands;
       try {
-        return (await read()).length > 0;
+        return await untilCancelled(options, async () => isMade && (await read()).length > 0);
       } catch (error) {
         if (error instanceof UnsupportedError) return false;
         throw error;
       }
     },
-    value: read,
+    value: (options) => untilCancelled(options, read),
   };
 }
 

@@ -1,8 +1,24 @@
-import { isExecutionError, MalformedAnswerError, type ResponseApdu, StatusError, SW } from "../apdu/index.ts";
+import {
+  encodeTlv,
+  isExecutionError,
+  MalformedAnswerError,
+  type ResponseApdu,
+  StatusError,
+  SW,
+} from "../apdu/index.ts";
 import { parseCertificate } from "../asn1/index.ts";
 import { memoizeAsync, MemoizedMap } from "../async/index.ts";
 import { DataError, equalBytes } from "../bytes/index.ts";
-import { confirmedAnswer, isMalformed, isNotFound, readTwiceIfMalformed, unlessRefused } from "../card/index.ts";
+import {
+  confirmedAnswer,
+  isMalformed,
+  isNotFound,
+  type KeyType,
+  type PublicStore,
+  readTwiceIfMalformed,
+  unlessRefused,
+} from "../card/index.ts";
+import { CertificateCopies } from "./certificate-copies.ts";
 import {
   type Chuid,
   CHUID_HEAD,
@@ -26,9 +42,22 @@ const PRIVATE_TAGS: ReadonlySet<number> = new Set(
     .map(({ tag }) => tag),
 );
 
+/** Bytes of a certificate's object that are compared with a copy of it: as many as a short answer has. */
+const CERTIFICATE_HEAD = 256;
+
+/** Whether `whole` begins with `head`, which has at least {@link CERTIFICATE_HEAD} bytes, or is all of it. */
+function beginsWith(whole: Uint8Array, head: Uint8Array, isAll: boolean): boolean {
+  const isLong = isAll ? head.length === whole.length : head.length >= CERTIFICATE_HEAD && head.length < whole.length;
+  return isLong && equalBytes(whole.subarray(0, head.length), head);
+}
+
 /** The data objects of a PIV card, each read on first use and cached. */
 export class PivStore {
   readonly #session: PivSession;
+  /** Copies of certificates from earlier processes, if there is a store for them. */
+  readonly #copies: CertificateCopies | undefined;
+  /** Types of keys, by copies of their certificates. */
+  readonly #foreseen = new Map<KeySlot, KeyType>();
   readonly #objects = new MemoizedMap((tag: number) => this.#fetch(tag));
   /** Tags of the objects found on the card so far. */
   readonly #found = new Set<number>();
@@ -61,8 +90,10 @@ export class PivStore {
   /** The key history, or undefined if the card has none that can be read. */
   readonly keyHistory = memoizeAsync(() => unlessMalformed(() => this.#readHistory(), undefined));
 
-  constructor(session: PivSession) {
+  /** @param store For copies of certificates, between processes. */
+  constructor(session: PivSession, store?: PublicStore) {
     this.#session = session;
+    this.#copies = store && new CertificateCopies(store, session.card.atr, () => this.chuid());
     this.reports = new KeyReports(session, (slot) => {
       this.#keyChanged(slot);
     });
@@ -77,12 +108,66 @@ export class PivStore {
   }
 
   async #fetch(tag: number): Promise<Uint8Array | undefined> {
+    const copy = await this.#copies?.take(tag);
+    if (!copy) return this.#fetchFromCard(tag);
+    this.#found.add(tag);
+    return copy;
+  }
+
+  async #fetchFromCard(tag: number): Promise<Uint8Array | undefined> {
     const { data, sw } = await this.#session.run((send) => send(getData(tag)));
-    if (isNotFound(sw)) return undefined;
-    if (sw !== SW.OK) throw refusal(tag, sw);
-    const value = readData(tag, data);
+    if (sw !== SW.OK && !isNotFound(sw)) throw refusal(tag, sw);
+    const value = sw === SW.OK ? readData(tag, data) : undefined;
     if (value) this.#found.add(tag);
+    await this.#copies?.keep(tag, value);
     return value;
+  }
+
+  /** Keeps what was just written under `tag` for later processes. */
+  async keepCopy(tag: number, content: Uint8Array): Promise<void> {
+    await this.#copies?.keep(tag, content.length === 0 ? undefined : Uint8Array.from(content));
+  }
+
+  /** Has the types of keys known from the copies of their certificates. A card with metadata of its keys tells them itself. */
+  async foresee(): Promise<void> {
+    if (!this.#copies || this.reports.areExpected) return;
+    for (const slot of KEY_SLOTS) {
+      const type = await this.#copies.keyType(slot.certificate);
+      if (type) this.#foreseen.set(slot, type);
+    }
+  }
+
+  /** The type of the key in `slot`, if a copy of its certificate tells it. */
+  foreseenType(slot: KeySlot): KeyType | undefined {
+    return this.#foreseen.get(slot);
+  }
+
+  /** Whether the certificate in `slot` is a copy that the card has not confirmed: its key may be another one now. */
+  isCopy(slot: KeySlot): boolean {
+    return !this.#generated.has(slot) && (this.#copies?.isUnconfirmed(slot.certificate) ?? false);
+  }
+
+  /**
+   * Has the card confirm a copy of the certificate in `slot`, by the first bytes of the object: they have its serial number and its dates. One
+   * exchange, and only if there is such a copy. A copy that differs is forgotten, and the certificate read anew when it is wanted.
+   */
+  async confirm(slot: KeySlot): Promise<void> {
+    const { certificate: tag } = slot;
+    if (!this.#copies?.isUnconfirmed(tag)) return;
+    const copy = (await this.read(tag)) ?? new Uint8Array();
+    const { data, sw } = await this.#session.run((send) => send(getData(tag), CERTIFICATE_HEAD));
+    const isRight = sw === SW.OK || sw >> 8 === SW.BYTES_AVAILABLE >> 8;
+    if (isRight && beginsWith(encodeTlv(0x53, copy), data, sw === SW.OK)) this.#copies.confirmed(tag);
+    else this.forget(tag);
+  }
+
+  /** Before a list: copies of a card with another key history do not count. */
+  async #checkCopies(named: boolean): Promise<void> {
+    if (!named && (await this.#copies?.hasAny())) await this.keyHistory();
+  }
+
+  async #compareHistory(value: Uint8Array | undefined): Promise<void> {
+    for (const tag of (await this.#copies?.compareHistory(value)) ?? []) this.#forgetObject(tag);
   }
 
   /** As {@link read}, for an object that must exist. */
@@ -93,7 +178,9 @@ export class PivStore {
   }
 
   /** The certificate in `slot`, DER. */
-  certificate(slot: KeySlot): Promise<Uint8Array> {
+  async certificate(slot: KeySlot): Promise<Uint8Array> {
+    if (this.#copies) await this.read(slot.certificate);
+    await this.confirm(slot);
     return this.#parsed(slot, readCertificate);
   }
 
@@ -111,6 +198,7 @@ export class PivStore {
           return await parse(value);
         } catch (error) {
           if (!this.#readAgain.has(slot.certificate)) this.#objects.delete(slot.certificate);
+          this.#copies?.drop(slot.certificate);
           this.#readAgain.add(slot.certificate);
           this.#keyChanged(slot);
           throw error;
@@ -163,6 +251,7 @@ export class PivStore {
   }
 
   #keyChanged(slot: KeySlot): void {
+    this.#foreseen.delete(slot);
     this.#keys.delete(slot);
     this.attestations.delete(slot);
     this.#keyChanges++;
@@ -172,8 +261,12 @@ export class PivStore {
     this.#objects.delete(tag);
     this.#found.delete(tag);
     this.#readAgain.delete(tag);
+    this.#copies?.drop(tag);
     this.#certificateChanged(tag);
-    if (tag === CONTAINER.CHUID.tag) this.chuid.clear();
+    if (tag === CONTAINER.CHUID.tag) {
+      this.chuid.clear();
+      this.#copies?.forget();
+    }
     if (tag === CONTAINER.KEY_HISTORY.tag) this.keyHistory.clear();
   }
 
@@ -184,7 +277,7 @@ export class PivStore {
 
   /** As {@link read}, but always from the card, and updates the cache: another program may have written it. */
   async renew(tag: number): Promise<Uint8Array | undefined> {
-    const value = await this.#fetch(tag);
+    const value = await this.#fetchFromCard(tag);
     const isKnown = this.#objects.has(tag);
     const known = isKnown ? await this.#objects.get(tag).catch(() => undefined) : undefined;
     if (isKnown && (known && value ? equalBytes(known, value) : known === value)) return value;
@@ -302,6 +395,7 @@ export class PivStore {
 
   /** Whether `slot` holds a certificate. For an absent retired key, no certificate is read unless `named`. */
   async hasCertificate(slot: KeySlot, named: boolean): Promise<boolean> {
+    await this.#checkCopies(named);
     const absent = slot.retired !== undefined && !named && this.reports.areExpected && (await this.#lacksKey(slot));
     if (absent && !this.#objects.has(slot.certificate)) return false;
     return (await this.read(slot.certificate)) !== undefined;
@@ -323,6 +417,7 @@ export class PivStore {
    *   use asks the card.
    */
   async hasPrivateKey(slot: KeySlot, named: boolean): Promise<boolean> {
+    await this.#checkCopies(named);
     if (this.#generated.has(slot)) return true;
     if (!named && slot.pin === "never" && !this.reports.known(slot) && (await this.#knownCertificate(slot)))
       return true;
@@ -348,25 +443,39 @@ export class PivStore {
    * certificate and always match the key, or else from the certificate.
    * @param prefers A cached certificate serves as well for a public key, and costs no exchange.
    */
-  async publicKey(slot: KeySlot, prefers: "key" | "certificate"): Promise<Uint8Array> {
+  publicKey(slot: KeySlot, prefers: "key" | "certificate"): Promise<Uint8Array> {
+    return this.#publicKey(slot, prefers, async () => {
+      if (this.#copies) await this.read(slot.certificate);
+      await this.confirm(slot);
+    });
+  }
+
+  /** @param trust Called before a certificate is relied on. */
+  async #publicKey(
+    slot: KeySlot,
+    prefers: "key" | "certificate",
+    trust: () => Promise<void> = () => Promise.resolve(),
+  ): Promise<Uint8Array> {
     const generated = this.#generated.get(slot);
     if (generated) return generated;
     const report = this.reports.known(slot);
     const isCertificateEnough = prefers === "certificate" && !report && (await this.#knownCertificate(slot));
     const metadata = report !== NO_KEY && report ? report : isCertificateEnough ? undefined : await this.metadata(slot);
     if (metadata?.publicKey) return metadata.publicKey;
+    await trust();
     return this.#certifiedKey(slot);
   }
 
   /**
-   * The key in `slot` for its use. It is read and parsed once, until the card or this process changes it.
+   * The key in `slot` for its use. It is read and parsed once, until the card or this process changes it. It may come from a copy of its
+   * certificate ({@link isCopy}): the caller checks the result, or has the copy confirmed before.
    * @throws {MalformedAnswerError} for a key that does not parse; as {@link publicKey}.
    */
   async usableKey(slot: KeySlot): Promise<UsableKey> {
     const known = this.#keys.get(slot);
     if (known) return known;
     const changes = this.#keyChanges;
-    const spki = await this.publicKey(slot, "key");
+    const spki = await this.#publicKey(slot, "key");
     const key = readUsableKey({ ...slot, pin: this.pinPolicy(slot) }, spki);
     if (changes === this.#keyChanges) this.#keys.set(slot, key);
     return key;
@@ -401,8 +510,9 @@ export class PivStore {
     const ask = (): Promise<ResponseApdu> => this.#session.run((send) => send(getData(tag)));
     const { data, sw } = await confirmedAnswer(ask);
     if (isExecutionError(sw)) throw refusal(tag, sw);
+    const value = sw === SW.OK ? readData(tag, data) : undefined;
+    await this.#compareHistory(value);
     if (sw !== SW.OK) return undefined;
-    const value = readData(tag, data);
     this.#objects.set(tag, value);
     return value && readKeyHistory(value);
   }

@@ -1,5 +1,5 @@
 import type { CallOptions } from "../async/index.ts";
-import { type CommandApdu, type ResponseApdu, StatusError, SW } from "../apdu/index.ts";
+import { type CommandApdu, MalformedAnswerError, type ResponseApdu, StatusError, SW } from "../apdu/index.ts";
 import { equalBytes, toHex } from "../bytes/index.ts";
 import {
   type Attempt,
@@ -16,6 +16,8 @@ import {
   type CardToken,
   type CardTokenInfo,
   changingPin,
+  checkedResult,
+  completedAnyway,
   type GeneratedKeyPair,
   type HeldUse,
   isKeyResult,
@@ -29,9 +31,11 @@ import {
   PinState,
   type PinStatus,
   type PinUser,
+  type PublicStore,
   safeResult,
   unlessRefused,
   UnsupportedError,
+  untilCancelled,
   WrongResultError,
 } from "../card/index.ts";
 import { parsePublicKey } from "../crypto/index.ts";
@@ -91,11 +95,12 @@ export class PivToken implements CardToken {
   /** Of the PIN, once the card has reported it. */
   #maxTries: number | undefined;
 
-  constructor(session: PivSession) {
+  /** @param store For copies of certificates, between processes. */
+  constructor(session: PivSession, store?: PublicStore) {
     this.#session = session;
     this.#pin = new PinState(session.card);
     this.#managementKey = new PinState(session.card);
-    this.#store = new PivStore(session);
+    this.#store = new PivStore(session, store);
     this.#slots = slotObjects(this.#store);
     this.#slotOfKey = new Map(this.#slots.map(({ privateKey, slot }) => [privateKey, slot]));
     this.#data = dataObjects(this.#store);
@@ -115,8 +120,8 @@ export class PivToken implements CardToken {
    * Serial number and manufacturer are the same as OpenSC's, so that a PKCS #11 URI made with OpenSC finds the token
    * here. A YubiKey's serial number is the device's, because programs often write a new CHUID.
    */
-  async info(): Promise<CardTokenInfo> {
-    const serial = await this.#serialNumber();
+  async info(options?: CallOptions): Promise<CardTokenInfo> {
+    const serial = await untilCancelled(options, () => this.#serialNumber());
     return {
       label: serial === undefined ? "PIV" : `PIV ${serial.slice(-8)}`,
       manufacturer: "piv_II",
@@ -137,25 +142,27 @@ export class PivToken implements CardToken {
    * OpenSC's serial number, if it differs from this one, and the one that the first release of this driver made from
    * the card UUID.
    */
-  async otherSerialNumbers(): Promise<readonly string[]> {
-    const chuid = await this.#store.chuid();
+  async otherSerialNumbers(options?: CallOptions): Promise<readonly string[]> {
+    const chuid = await untilCancelled(options, () => this.#store.chuid());
     return [chuidNumber(chuid)?.slice(-16) ?? NO_NUMBER, ...(chuid.guid ? [toHex(chuid.guid).slice(0, 16)] : [])];
   }
 
-  objects(classes?: readonly CardObject["class"][]): Promise<readonly CardObject[]> {
-    const wanted = classes ? this.#objects.filter((object) => classes.includes(object.class)) : this.#objects;
-    return Promise.resolve(wanted);
+  objects(classes?: readonly CardObject["class"][], options?: CallOptions): Promise<readonly CardObject[]> {
+    return untilCancelled(options, async () => {
+      await this.#store.foresee();
+      return classes ? this.#objects.filter((object) => classes.includes(object.class)) : this.#objects;
+    });
   }
 
-  updateCount(): Promise<Uint8Array> {
-    return updateCount(this.#store);
+  updateCount(options?: CallOptions): Promise<Uint8Array> {
+    return untilCancelled(options, () => updateCount(this.#store));
   }
 
   /**
    * The management key, which is the security officer's, has no tries; those of the PUK are not read. Only Yubico's
    * metadata report the maximum of the PIN's tries, which a thorough query reads.
    */
-  async pinStatus(role: PinRole, thorough = false): Promise<PinStatus> {
+  async pinStatus(role: PinRole, thorough = false, options?: CallOptions): Promise<PinStatus> {
     if (role !== "user") return { triesLeft: undefined, maxTries: role === "so" ? 0 : undefined, verified: false };
     const { pin } = await this.#session.discovery();
     return this.#session.runConfirmed(async ({ send }) => {
@@ -164,11 +171,11 @@ export class PivToken implements CardToken {
       const { maximum, left } = readTries((await send(getMetadata(pin))).data);
       this.#maxTries = maximum;
       return this.#pin.status({ ...told, triesLeft: told.triesLeft ?? left }, maximum);
-    });
+    }, options);
   }
 
-  async hasForgottenPin(): Promise<boolean> {
-    return this.#session.runConfirmed(async ({ send }) => !(await this.#pinOutlasts(send, "object")));
+  hasForgottenPin(options?: CallOptions): Promise<boolean> {
+    return this.#session.runConfirmed(async ({ send }) => !(await this.#pinOutlasts(send, "object")), options);
   }
 
   /** Whether the PIN counts as verified after the card refused a command that needs it: {@link PinState.outlasts}. */
@@ -206,7 +213,9 @@ export class PivToken implements CardToken {
   async authenticate(key: CardPrivateKey, pin: Uint8Array | null, options?: CallOptions): Promise<AuthenticatedUse> {
     if (pin === null) throw new UnsupportedError("this reader has no keys for the PIN of a PIV card");
     checkPin(pin);
-    const usable = await this.#store.usableKey(this.#slotOf(key));
+    const slot = this.#slotOf(key);
+    await this.#store.confirm(slot);
+    const usable = await this.#store.usableKey(slot);
     const { pin: reference } = await this.#session.discovery();
     const held: HeldUse = {
       pin,
@@ -247,11 +256,13 @@ export class PivToken implements CardToken {
   }
 
   /** Only a reset makes a card forget the management key, or the PIN on cards from before SP 800-73-4 and P1 = FF. */
-  async logout(): Promise<void> {
-    const managed = this.#managementKey.isVerified;
-    this.#pin.forget();
-    this.#managementKey.forget();
-    if (managed || !(await this.#unverify())) await this.#session.reset();
+  logout(options?: CallOptions): Promise<void> {
+    return completedAnyway(options, async () => {
+      const managed = this.#managementKey.isVerified;
+      this.#pin.forget();
+      this.#managementKey.forget();
+      if (managed || !(await this.#unverify())) await this.#session.reset();
+    });
   }
 
   /** @returns Whether the card has forgotten the PIN; it may not support the command. */
@@ -276,11 +287,15 @@ export class PivToken implements CardToken {
     options?: CallOptions,
   ): Promise<Uint8Array> {
     const slot = this.#slotOf(key);
+    // Nothing proves a shared secret, and a key that wants its PIN before each use is not tried twice.
+    if (primitive === "ecdh" || this.#store.pinPolicy(slot) === "always") await this.#store.confirm(slot);
     const known = await this.#store.usableKey(slot);
+    const isCopy = this.#store.isCopy(slot);
     try {
-      return await this.#compute({ key: known, primitive, input }, options);
+      const result = await this.#compute({ key: known, primitive, input }, options);
+      return isCopy ? await checkedResult(known.publicKey, primitive, input, result) : result;
     } catch (error) {
-      if (!(error instanceof WrongResultError)) throw error;
+      if (!(error instanceof WrongResultError || (isCopy && mayBeOfAnotherKey(error)))) throw error;
       this.#store.forget(slot.certificate);
       const current = await this.#store.usableKey(slot);
       if (equalBytes(current.spki, known.spki)) throw error;
@@ -318,7 +333,11 @@ export class PivToken implements CardToken {
   }
 
   /** The key types that the card announces, and those of its keys. */
-  async supportedMechanisms(): Promise<readonly CardMechanism[]> {
+  supportedMechanisms(options?: CallOptions): Promise<readonly CardMechanism[]> {
+    return untilCancelled(options, () => this.#supportedMechanisms());
+  }
+
+  async #supportedMechanisms(): Promise<readonly CardMechanism[]> {
     const types: ComputedType[] = (await this.#session.computedTypes()).map((type) => ({ type }));
     for (const { slot, publicKey } of this.#slots) {
       const found = await unlessRefused(async () =>
@@ -335,8 +354,8 @@ export class PivToken implements CardToken {
     return this.#card.setOfficerKey(key, this.#officerStates, options);
   }
 
-  deviceInfo(): Promise<CardDeviceInfo> {
-    return this.#card.deviceInfo();
+  deviceInfo(options?: CallOptions): Promise<CardDeviceInfo> {
+    return untilCancelled(options, () => this.#card.deviceInfo());
   }
 
   /** For both the card wants what a login of either user gives. */
@@ -422,6 +441,7 @@ export class PivToken implements CardToken {
       throw error;
     }
     this.#store.wrote(tag, content);
+    await this.#store.keepCopy(tag, content);
   }
 
   /**
@@ -463,6 +483,11 @@ export class PivToken implements CardToken {
     if (!slot) throw new UnsupportedError("the key is not one of this card's");
     return slot;
   }
+}
+
+/** Whether a card may have refused a command because its key is of another type than the certificate that is known. */
+function mayBeOfAnotherKey(error: unknown): boolean {
+  return error instanceof StatusError || error instanceof UnsupportedError || error instanceof MalformedAnswerError;
 }
 
 const OFFICER_FIRST = "the card needs the management key for changes; log in as security officer";

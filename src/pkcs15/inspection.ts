@@ -155,6 +155,8 @@ async function namedPlaces(contents: CardContents): Promise<Places> {
       if (file && file.path.length > 1) add(resolve(df, file), `${entry.class} "${entry.head.label}"`);
     }
   }
+  // A card without directories has no path to its application, only its name.
+  if (!contents.hasOdf) return places;
   // The DF itself; its files have given its path by now.
   const own = contents.session.applicationDf;
   add(own.path.length > 0 ? own : childOf(own, own.path), "application");

@@ -1,5 +1,5 @@
 import type * as Room from "./recognition/find.ts";
-import type { CardProfile } from "../card/index.ts";
+import { type CardProfile, untilCancelled } from "../card/index.ts";
 import type { Pkcs15Options } from "./options.ts";
 import { announcesEfDir, tellsMake } from "./recognition/makes.ts";
 
@@ -16,9 +16,12 @@ export function createPkcs15(options: Pkcs15Options = {}): CardProfile {
       if (announcesEfDir(atr) || tellsMake(atr, dialects)) return true;
       return store !== undefined && (await room()).isRemembered(atr, store);
     },
-    claim: async (card, effort, { asked } = {}) =>
-      (await room()).claim(card, options, effort === "quick" ? "by name" : asked?.has(profile) ? "by file" : "all"),
-    explain: async (card) => (await room()).explainBlank(card),
+    claim: (card, effort, claim) =>
+      untilCancelled(claim, async () => {
+        const extent = effort === "quick" ? "by name" : claim?.asked?.has(profile) ? "by file" : "all";
+        return (await room()).claim(card, options, extent);
+      }),
+    explain: (card, call) => untilCancelled(call, async () => (await room()).explainBlank(card)),
   };
   return profile;
 }

@@ -12,6 +12,7 @@ import {
   type CardToken,
   type CardTokenInfo,
   changingPin,
+  completedAnyway,
   type GeneratedKeyPair,
   type HeldUse,
   isKeyResult,
@@ -28,6 +29,7 @@ import {
   type PinUser,
   safeResult,
   UnsupportedError,
+  untilCancelled,
 } from "../card/index.ts";
 import type { Pkcs15Application } from "./application.ts";
 import { SMARTCARD_HSM } from "./dialects/smartcard-hsm.ts";
@@ -36,7 +38,7 @@ import { changeReferenceData, resetRetryCounter, unverify, verify } from "./file
 import type { DirectoryItem } from "./objects/contents.ts";
 import type { PlacedKey } from "./objects/entry-objects.ts";
 import type { TokenWriter } from "./writing/token-writer.ts";
-import { lastUpdatePlace, ObjectWriter } from "./writing/writer.ts";
+import { ObjectWriter, readLastUpdate } from "./writing/writer.ts";
 import { padOf } from "./pins/pin-pad.ts";
 import { challengeResponseOf } from "./pins/challenge-response.ts";
 import { encodeNewPin, encodePin } from "./pins/pin-encoding.ts";
@@ -115,16 +117,18 @@ export class Pkcs15Token implements CardToken {
   }
 
   /** As the card lists them; if its make lists none, by its keys, as long as there are some. */
-  async supportedMechanisms(): Promise<readonly CardMechanism[]> {
+  supportedMechanisms(options?: CallOptions): Promise<readonly CardMechanism[]> {
     const { session, dialect } = this.#application;
-    const { limits } = dialect;
-    if (limits) return session.read((turn) => limits(turn));
-    if (dialect.keys) return dialect.mechanisms;
-    return mechanismsOfKeys((await this.objects(["private-key"])).filter(isPrivateKey), dialect.mechanisms);
+    const { limits, keys, mechanisms } = dialect;
+    return untilCancelled(options, async () => {
+      if (limits) return session.read((turn) => limits(turn));
+      if (keys) return mechanisms;
+      return mechanismsOfKeys((await this.objects(["private-key"])).filter(isPrivateKey), mechanisms);
+    });
   }
 
-  async info(): Promise<CardTokenInfo> {
-    const info = await this.#application.contents.tokenInfo();
+  async info(options?: CallOptions): Promise<CardTokenInfo> {
+    const info = await untilCancelled(options, () => this.#application.contents.tokenInfo());
     const puk = this.#pukEntry();
     return {
       label: info?.label ?? "",
@@ -140,7 +144,11 @@ export class Pkcs15Token implements CardToken {
   }
 
   /** @throws {LoginRequiredError} if the card refused a directory because it has forgotten the verified PIN. */
-  async objects(classes?: readonly CardObject["class"][]): Promise<readonly CardObject[]> {
+  objects(classes?: readonly CardObject["class"][], options?: CallOptions): Promise<readonly CardObject[]> {
+    return untilCancelled(options, () => this.#objects(classes));
+  }
+
+  async #objects(classes?: readonly CardObject["class"][]): Promise<readonly CardObject[]> {
     const { contents } = this.#application;
     const refusals = contents.refusals;
     const all = await this.#application.objects.of(classes);
@@ -151,22 +159,25 @@ export class Pkcs15Token implements CardToken {
     return all.filter(({ token }) => token === this.#index).map(({ object }) => object);
   }
 
-  /** The file with the time of the last update, as it is on the card now. */
-  async updateCount(): Promise<Uint8Array | undefined> {
-    const { contents, session } = this.#application;
-    const place = lastUpdatePlace(contents, await contents.tokenInfo());
-    return place && (await session.read((turn) => contents.files.readAnew(turn, place))).bytes;
+  updateCount(options?: CallOptions): Promise<Uint8Array | undefined> {
+    return untilCancelled(options, () => readLastUpdate(this.#application.contents));
   }
 
-  async pinStatus(role: PinRole): Promise<PinStatus> {
+  pinStatus(role: PinRole, _thorough?: boolean, options?: CallOptions): Promise<PinStatus> {
+    return untilCancelled(options, () => this.#pinStatus(role, options));
+  }
+
+  async #pinStatus(role: PinRole, options?: CallOptions): Promise<PinStatus> {
     // A PUK without an entry has no reference for reading its tries.
     const pin = role === "puk" ? this.#listedPuk() : this.#pinOf(role);
     if (!pin) return { triesLeft: undefined, maxTries: 0, verified: false };
-    const status = await this.#application.session.run((turn) =>
-      this.#application.pinState(pin).reported(async () => {
-        await enterForPin(this.#application.session, turn, pin);
-        return readPinStatus(turn, pin);
-      }),
+    const status = await this.#application.session.run(
+      (turn) =>
+        this.#application.pinState(pin).reported(async () => {
+          await enterForPin(this.#application.session, turn, pin);
+          return readPinStatus(turn, pin);
+        }),
+      options,
     );
     const { dialect } = this.#application;
     // Such a card says yes only as long as it has no PIN.
@@ -174,9 +185,10 @@ export class Pkcs15Token implements CardToken {
     return this.#application.pinState(pin).status(isUnset ? { ...status, verified: false, isSet: false } : status);
   }
 
-  async hasForgottenPin(): Promise<boolean> {
+  hasForgottenPin(options?: CallOptions): Promise<boolean> {
     const pin = this.#pin;
-    return !pin || this.#application.session.run(async (turn) => !(await this.#pinOutlasts(turn, pin)));
+    if (!pin) return untilCancelled(options, () => true);
+    return this.#application.session.run(async (turn) => !(await this.#pinOutlasts(turn, pin)), options);
   }
 
   /** Whether the PIN counts as verified after the card refused a command that needs it: {@link PinState.outlasts}. */
@@ -251,7 +263,11 @@ export class Pkcs15Token implements CardToken {
   }
 
   /** Cards before ISO/IEC 7816-4:2013 forget only by a reset, which waits while another PIN's user is logged in. */
-  async logout(): Promise<void> {
+  logout(options?: CallOptions): Promise<void> {
+    return completedAnyway(options, () => this.#logout());
+  }
+
+  async #logout(): Promise<void> {
     const application = this.#application;
     application.officer.forget();
     const pins = [this.#pin, application.pins.officer].filter((pin) => pin && application.mayHold(pin));

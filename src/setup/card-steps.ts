@@ -15,7 +15,7 @@ import {
 import { type CardSigningKey, makeRequest, makeSelfSigned } from "./card-certificates.ts";
 import type { CardLogins } from "./card-logins.ts";
 import type { PlannedKey } from "./plan.ts";
-import { idOf, keyObject, keyOnCard, placeName, placeOf, SetupRefusedError } from "./preflight.ts";
+import { holdsCertificate, idOf, keyObject, keyOnCard, placeName, placeOf, SetupRefusedError } from "./preflight.ts";
 import type { SetupRun } from "./run.ts";
 
 /** What a step works with. */
@@ -275,7 +275,8 @@ export async function checkCard({ run, token }: Work): Promise<void> {
       throw new SetupRefusedError(`the key in ${placeName(key)} is not the one that the setup made`);
     }
     const pem = run.transcript.find("self-signed", placeOf(key))?.data["certificate"];
-    if (typeof pem === "string") await checkCertificate(token, key, pem);
+    if (typeof pem === "string" && !(await holdsCertificate(token, key, pem)))
+      throw new SetupRefusedError(`the certificate in ${placeName(key)} is not the one that the setup wrote`);
   }
   const { triesLeft, maxTries } = await token.pinStatus("user", true);
   const device = await token.deviceInfo?.();
@@ -285,16 +286,4 @@ export async function checkCard({ run, token }: Work): Promise<void> {
     pukTriesLeft: device?.pukTriesLeft,
     factory: { pin: device?.hasDefaultPin, puk: device?.hasDefaultPuk, managementKey: device?.hasDefaultOfficerKey },
   });
-}
-
-async function checkCertificate(token: CardToken, key: PlannedKey, pem: string): Promise<void> {
-  for (const object of await token.objects(["certificate"])) {
-    if (object.class !== "certificate" || !equalBytes(object.id, idOf(key))) continue;
-    if (
-      (await object.isPresent({ explicitlyRequested: true })) &&
-      encodePem("CERTIFICATE", await object.value()) === pem
-    )
-      return;
-  }
-  throw new SetupRefusedError(`the certificate in ${placeName(key)} is not the one that the setup wrote`);
 }

@@ -3,6 +3,7 @@
  * done. What it needs of files, prompts and readers, its caller gives it.
  */
 export { setUpCard, type SetupResult } from "./card-setup.ts";
+export { compareWithCard } from "./compare.ts";
 export type { CertificateContents } from "./card-certificates.ts";
 export { PlanError } from "./fields.ts";
 export { type Plan, type PlannedCertificate, planSchema, readPlan } from "./plan.ts";

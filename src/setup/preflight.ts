@@ -1,5 +1,5 @@
 import { parseCertificate } from "../asn1/index.ts";
-import { equalBytes, toHex } from "../bytes/index.ts";
+import { encodePem, equalBytes, toHex } from "../bytes/index.ts";
 import { type CardDeviceInfo, CardError, type CardPrivateKey, type CardToken, type PinStatus } from "../card/index.ts";
 import { PlanError } from "./fields.ts";
 import { isNew, type Plan, type PlannedKey, type PlannedSecret } from "./plan.ts";
@@ -214,6 +214,16 @@ export async function keyOnCard(token: CardToken, key: PlannedKey): Promise<stri
     if (error instanceof CardError) return undefined;
     throw error;
   }
+}
+
+/** Whether this certificate, PEM, is beside a planned key. */
+export async function holdsCertificate(token: CardToken, key: PlannedKey, pem: string): Promise<boolean> {
+  for (const object of await token.objects(["certificate"])) {
+    if (object.class !== "certificate" || !equalBytes(object.id, idOf(key))) continue;
+    if (!(await object.isPresent({ explicitlyRequested: true }))) continue;
+    if (encodePem("CERTIFICATE", await object.value()) === pem) return true;
+  }
+  return false;
 }
 
 /** Where a key is on the card, as messages name it. */

@@ -1,14 +1,6 @@
 import { type TraceEvent, traceTransmit } from "../apdu/index.ts";
 import { equalBytes, fromHex, utf8 } from "../bytes/index.ts";
-import {
-  type Card,
-  type CardApplication,
-  type CardPrivateKey,
-  type CardProfile,
-  type CardToken,
-  connectCard,
-  type KeyPrimitive,
-} from "../card/index.ts";
+import { type Card, type CardApplication, type CardProfile, type CardToken, connectCard } from "../card/index.ts";
 import { type CardConnection, type InProcessCard, MemoryReaders, type Pcsc } from "../pcsc/index.ts";
 import { check } from "./check.ts";
 
@@ -31,6 +23,9 @@ const READER = "Conformance Reader";
 const SELECT_OTHER = fromHex("00a4040007f0000000000001");
 const SELECT = 0xa4;
 const VERIFY = 0x20;
+
+/** One test of the suite. */
+export type ProfileTest = (bench: ProfileBench, subject: ProfileSubject) => Promise<void>;
 
 /** A card in a reader of this process, behind an ear at its contacts. */
 export class ProfileBench implements AsyncDisposable {
@@ -159,39 +154,16 @@ export class ProfileBench implements AsyncDisposable {
 
 const bytesOf = (pin: string | Uint8Array): Uint8Array => (typeof pin === "string" ? utf8(pin) : pin.slice());
 
-/** The private keys of a token that are on its card. */
-export async function presentKeys(token: CardToken): Promise<readonly CardPrivateKey[]> {
-  const found: CardPrivateKey[] = [];
-  for (const object of await token.objects()) {
-    if (object.class !== "private-key") continue;
-    if (await object.isPresent({ explicitlyRequested: false })) found.push(object);
-  }
-  return found;
-}
+/** Instructions that a claim has no business with: PINs with data, and what changes a card. */
+const HARMFUL: ReadonlySet<number | undefined> = new Set([
+  ...[0x21, 0x24, 0x25, 0x26, 0x28, 0x2c, 0x2d, 0x46, 0x47, 0xd0, 0xd1, 0xd2, 0xd6, 0xd7, 0xda, 0xdb, 0xdc, 0xdd],
+  ...[0xe0, 0xe2, 0xe4, 0xe6, 0xfe],
+]);
 
-/** Calls that take an AbortSignal, in one place. */
-export const loginWith = (token: CardToken, pin: Uint8Array, signal?: AbortSignal): Promise<void> =>
-  token.login("user", pin, { signal });
+export const isHarmful = (command: Uint8Array): boolean =>
+  HARMFUL.has(command[1]) || (command[1] === VERIFY && command.length > 5);
 
-/** Uses a key, with its PIN right before if it wants that. */
-export async function useKey(
-  token: CardToken,
-  key: CardPrivateKey,
-  { pin, primitive, input, signal }: KeyUseRequest,
-): Promise<Uint8Array> {
-  if (!key.alwaysAuthenticate) return token.use(key, primitive, input, { signal });
-  if (!token.authenticate) {
-    await loginWith(token, pin, signal);
-    return token.use(key, primitive, input, { signal });
-  }
-  await using use = await token.authenticate(key, pin, { signal });
-  return await use.use(primitive, input, { signal });
-}
-
-/** What {@link useKey} does. */
-export interface KeyUseRequest {
-  readonly pin: Uint8Array;
-  readonly primitive: KeyPrimitive;
-  readonly input: Uint8Array;
-  readonly signal?: AbortSignal | undefined;
+/** The tries that the user's PIN has left, as far as the card tells. */
+export async function tries(token: CardToken): Promise<number | undefined> {
+  return (await token.pinStatus("user")).triesLeft;
 }

@@ -18,6 +18,7 @@ import { isGone, TokenError, toTokenError } from "./error.ts";
 import { TokenLogin } from "./login.ts";
 import type { PinSource, PinState, TokenInfo } from "./pin.ts";
 import type { SessionPool } from "./session-pool.ts";
+import type { TouchListener } from "./touch.ts";
 import { UserGate } from "./user-gate.ts";
 
 /** Objects that are asked for in one call. */
@@ -34,6 +35,7 @@ export class TokenAccess {
   readonly slot: number;
   readonly pool: SessionPool;
   readonly login: TokenLogin;
+  readonly onTouch: TouchListener | undefined;
   /** Keeps the user's work and the security officer's apart. */
   readonly gate = new UserGate();
   readonly #removal = new AbortController();
@@ -41,11 +43,17 @@ export class TokenAccess {
   /** CK_SLOT_INFO and CK_TOKEN_INFO; asked for once, when they are wanted. */
   readonly #describe = memoizeAsync(() => this.#readDescription());
 
-  constructor(cryptoki: CryptokiFunctions, slot: number, pool: SessionPool, pin?: PinSource) {
+  constructor(
+    cryptoki: CryptokiFunctions,
+    slot: number,
+    pool: SessionPool,
+    { pin, onTouch }: { readonly pin?: PinSource | undefined; readonly onTouch?: TouchListener | undefined } = {},
+  ) {
     this.cryptoki = cryptoki;
     this.slot = slot;
     this.pool = pool;
     this.login = new TokenLogin(this, pin);
+    this.onTouch = onTouch;
   }
 
   /** Opens the Web Cryptography API over this token; set by the token, which has it. */

@@ -1,7 +1,17 @@
 import { equalBytes, toHex } from "../bytes/index.ts";
-import { type CK_OBJECT_HANDLE, type CK_SESSION_HANDLE, CKA, CKO, CryptokiError } from "../cryptoki/index.ts";
+import {
+  type CK_OBJECT_HANDLE,
+  type CK_SESSION_HANDLE,
+  CKA,
+  CKA_YUBICO,
+  CKO,
+  CryptokiError,
+} from "../cryptoki/index.ts";
 import type { TokenAccess } from "./access.ts";
 import { TokenError } from "./error.ts";
+import { type KeyPolicy, touchPolicyOf } from "./key-policy.ts";
+import type { KeyInfo } from "./pin.ts";
+import { withTouchNotice } from "./touch.ts";
 
 /** What connects the objects of a key. */
 interface KeyIdentity {
@@ -22,6 +32,7 @@ export class KeyObjects {
   #handle: CK_OBJECT_HANDLE | undefined;
   /** The login that the handle is of. */
   #login: number;
+  #touchPolicy: KeyPolicy["touch"] | undefined;
 
   /** @param handle Of the private key; without it, it is found by the CKA_ID. */
   constructor(access: TokenAccess, key: KeyIdentity, handle?: CK_OBJECT_HANDLE) {
@@ -77,6 +88,25 @@ export class KeyObjects {
     this.#handle = handle;
     this.#login = count;
     return handle;
+  }
+
+  /**
+   * What runs the card's computation with the private key, and tells the program of the touch that it waits for. It may read the key's
+   * policy: call it before the operation begins.
+   */
+  async touching(
+    session: CK_SESSION_HANDLE,
+    handle: CK_OBJECT_HANDLE,
+    key: KeyInfo,
+    signal?: AbortSignal,
+  ): Promise<<T>(work: () => Promise<T>) => Promise<T>> {
+    const access = this.#access;
+    const { onTouch } = access;
+    if (!onTouch) return (work) => work();
+    this.#touchPolicy ??= touchPolicyOf(await access.known(session, handle, [CKA_YUBICO.TOUCH_POLICY], signal));
+    const policy = this.#touchPolicy;
+    const request = { key, token: () => access.run(() => access.info()) };
+    return (work) => withTouchNotice(onTouch, policy, request, work);
   }
 
   /** Whether an object that was found before a login is there after it: a public one is. */

@@ -37,16 +37,21 @@ export const POLICY_ATTRIBUTES: readonly number[] = [
  * @param isPrivateKey Whether they are those of the private key, whose CKA_ALWAYS_AUTHENTICATE, CKA_PRIVATE and CKA_LOCAL count.
  */
 export function policyOf(attributes: Readonly<Record<number, unknown>>, isPrivateKey: boolean): KeyPolicy {
-  const touch = attributes[CKA_YUBICO.TOUCH_POLICY];
   const isLocal = isPrivateKey && attributes[CKA.LOCAL] === true;
   const origin = isLocal ? 1 : attributes[CKA_CRYPTOKI.ORIGIN];
   const pin = wordOf(PIN_POLICIES, attributes[CKA_YUBICO.PIN_POLICY]);
   return {
     pin: pin === "unknown" && isPrivateKey ? standardPolicy(attributes) : pin,
-    // A card that tells of touches has none for a key with the policy of its place.
-    touch: touch === 0 ? "never" : wordOf(TOUCH_POLICIES, touch),
+    touch: touchPolicyOf(attributes),
     origin: origin === 1 ? "generated" : origin === 2 ? "imported" : "unknown",
   };
+}
+
+/** What attributes of a key say of touches. */
+export function touchPolicyOf(attributes: Readonly<Record<number, unknown>>): KeyPolicy["touch"] {
+  const touch = attributes[CKA_YUBICO.TOUCH_POLICY];
+  // A card that tells of touches has none for a key with the policy of its place.
+  return touch === 0 ? "never" : wordOf(TOUCH_POLICIES, touch);
 }
 
 function standardPolicy(attributes: Readonly<Record<number, unknown>>): KeyPolicy["pin"] {

@@ -242,7 +242,8 @@ export class Key implements KeyInfo {
     signal?: AbortSignal,
   ): Promise<Uint8Array> {
     const { cryptoki } = this.#access;
-    const secret = await cryptoki.C_DeriveKey(session, mechanism, key, SHARED_SECRET, { signal });
+    const touching = await this.#objects.touching(session, key, this, signal);
+    const secret = await touching(() => cryptoki.C_DeriveKey(session, mechanism, key, SHARED_SECRET, { signal }));
     try {
       return (await cryptoki.C_GetAttributeValue(session, secret, [CKA.VALUE]))[CKA.VALUE];
     } finally {
@@ -406,9 +407,10 @@ export class Key implements KeyInfo {
   ): Promise<T> {
     const run = (verify?: VerifyForUse): Promise<T> =>
       this.#inSession(async (session, key) => {
+        const touching = await this.#objects.touching(session, key, this, signal);
         await begin(session, key);
         await verify?.(session);
-        return end(session);
+        return touching(() => end(session));
       }, signal);
     const access = this.#access;
     if (!(await this.#isAlwaysAuthenticated(signal))) {

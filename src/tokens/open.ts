@@ -4,24 +4,34 @@ import type { InProcessCard, Pcsc } from "../pcsc/index.ts";
 import { asTokenErrors, TokenError } from "./error.ts";
 import type { PinSource } from "./pin.ts";
 import { TokenSource } from "./source.ts";
+import type { TouchListener } from "./touch.ts";
 
 export interface CommonOptions {
   /** Asked when something wants the user's PIN. Without it, only what is public can be used until {@link Token.login}. */
   readonly pin?: PinSource;
+  /** Is told when the card waits for a touch, so that the program can say so. */
+  readonly onTouch?: TouchListener;
   /** Ends the wait for the readers or the server. */
   readonly signal?: AbortSignal;
 }
 
-export interface OfReaders {
-  /** Default: pcscd of this machine. It stays open when it is given. */
-  readonly pcsc?: Pcsc;
+export interface WithProfiles {
   readonly profiles?: readonly CardProfile[];
+  /**
+   * A folder for copies of what cards show without a login, so that a card that was seen before costs a few exchanges; this user's alone, and made
+   * if it is missing. For the profiles of this package. Default: nothing is kept.
+   */
+  readonly cache?: string;
 }
 
-export interface OfCards {
+export interface OfReaders extends WithProfiles {
+  /** Default: pcscd of this machine. It stays open when it is given. */
+  readonly pcsc?: Pcsc;
+}
+
+export interface OfCards extends WithProfiles {
   /** Cards in this process, each in a reader of its own. */
   readonly cards: readonly InProcessCard[];
-  readonly profiles?: readonly CardProfile[];
 }
 
 /** Where tokens come from. Without anything: the readers of this machine, with every card profile of this package. */
@@ -50,31 +60,39 @@ export type OpenTokensOptions = CommonOptions &
  * @throws {TokenError} NO_SERVICE; what the server says.
  */
 export async function openTokens(options: OpenTokensOptions = {}): Promise<TokenSource> {
-  const { pin, signal } = readOptions(options);
+  const { pin, onTouch, signal } = readOptions(options);
   if ("cryptoki" in options && given(options.cryptoki)) {
-    return new TokenSource({ cryptoki: options.cryptoki, pin, watches: false, close: () => Promise.resolve() });
+    return new TokenSource({
+      cryptoki: options.cryptoki,
+      pin,
+      onTouch,
+      watches: false,
+      close: () => Promise.resolve(),
+    });
   }
   if ("server" in options && given(options.server)) {
     const { P11KitModule } = await import("../p11kit/index.ts");
     const module = new P11KitModule({ address: options.server });
     const close = (): Promise<void> => module[Symbol.asyncDispose]();
     await initialised(module, close, signal);
-    return new TokenSource({ cryptoki: module, pin, watches: false, close });
+    return new TokenSource({ cryptoki: module, pin, onTouch, watches: false, close });
   }
-  const { pcsc: theirs, cards, profiles } = options as Partial<OfReaders & OfCards>;
+  const { pcsc: theirs, cards, profiles, cache } = options as Partial<OfReaders & OfCards>;
   const pcsc = cards ? await inProcess(cards) : (theirs ?? (await thisMachine()));
-  const cryptoki = new Cryptoki({ pcsc, profiles: profiles ?? (await import("../profiles.ts")).profiles });
+  const cryptoki = new Cryptoki({ pcsc, profiles: profiles ?? (await ownProfiles(cache)) });
   const close = async (): Promise<void> => {
     await cryptoki[Symbol.asyncDispose]();
     if (pcsc !== theirs) await pcsc.close();
   };
   await initialised(cryptoki, close, signal);
-  return new TokenSource({ cryptoki, pin, watches: true, askReaders: () => pcsc.readers(), close });
+  return new TokenSource({ cryptoki, pin, onTouch, watches: true, askReaders: () => pcsc.readers(), close });
 }
 
 /** @throws {TokenError} BAD_INPUT: callers in JavaScript have no types. */
 function readOptions(options: OpenTokensOptions): CommonOptions {
-  const pin: unknown = options.pin;
+  const { pin, onTouch }: { readonly pin?: unknown; readonly onTouch?: unknown } = options;
+  if (onTouch !== undefined && typeof onTouch !== "function")
+    throw new TokenError("BAD_INPUT", "`onTouch` is a function");
   if (pin !== undefined && typeof pin !== "function") {
     throw new TokenError("BAD_INPUT", "`pin` is a function that gives the PIN when it is wanted, not the PIN itself");
   }
@@ -97,9 +115,17 @@ async function initialised(
   }
 }
 
+/** @param cache A folder for copies. */
+async function ownProfiles(cache: string | undefined): Promise<readonly CardProfile[]> {
+  const { createProfiles, profiles } = await import("../profiles.ts");
+  if (cache === undefined) return profiles;
+  const { directoryStore } = await import("../store/index.ts");
+  return createProfiles({ store: directoryStore(cache) });
+}
+
 async function thisMachine(): Promise<Pcsc> {
-  const { Pcscd } = await import("../pcsc/index.ts");
-  return new Pcscd();
+  const { openSystemPcsc } = await import("../pcsc/index.ts");
+  return (await openSystemPcsc()).pcsc;
 }
 
 async function inProcess(cards: readonly InProcessCard[]): Promise<Pcsc> {

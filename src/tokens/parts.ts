@@ -37,3 +37,4 @@ export { type Cipher, type NewSecret, SecretKey } from "./secret-key.ts";
 export { SecretKeys } from "./secret-keys.ts";
 export { Token, type TokenInitialisation } from "./token.ts";
 export type { TokenDescriptionQuery, TokenQuery } from "./token-query.ts";
+export type { TouchListener, TouchRequest } from "./touch.ts";

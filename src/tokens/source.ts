@@ -5,6 +5,7 @@ import { checked, asTokenErrors, isGone, noService, TokenError } from "./error.t
 import type { PinSource } from "./pin.ts";
 import { SessionPool } from "./session-pool.ts";
 import { Token } from "./token.ts";
+import type { TouchListener } from "./touch.ts";
 import { fits, readDescription, readTokenUri, type TokenDescriptionQuery, type TokenQuery } from "./token-query.ts";
 
 export type TokenChange =
@@ -27,6 +28,7 @@ interface Watch {
 export interface TokenSourceOptions {
   readonly cryptoki: CryptokiFunctions;
   readonly pin?: PinSource | undefined;
+  readonly onTouch?: TouchListener | undefined;
   /** Whether cards are watched from the first token on, so that {@link Token.removed} aborts by itself. */
   readonly watches: boolean;
   /** Asks the resource manager for its readers, to find out why there are none. */
@@ -206,7 +208,7 @@ export class TokenSource implements AsyncDisposable {
   async #openToken(slot: number, signal: AbortSignal): Promise<SlotState> {
     try {
       const pool = await SessionPool.open(this.cryptoki, slot, signal);
-      const access = new TokenAccess(this.cryptoki, slot, pool, this.#options.pin);
+      const access = new TokenAccess(this.cryptoki, slot, pool, this.#options);
       access.removed.addEventListener("abort", () => {
         if (this.#slots.get(slot) === token) this.#slots.delete(slot);
         this.#changed.notifyAll();

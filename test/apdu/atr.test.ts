@@ -2,6 +2,7 @@ import { describe, expect, test } from "@jest/globals";
 import fc from "fast-check";
 import { parseAtr, parseHistoricalBytes, readCardCapabilities, supportsExtendedLength } from "../../src/apdu/index.ts";
 import { DataError, fromHex, toHex } from "../../src/bytes/index.ts";
+import { shareOf } from "../seeded-random.ts";
 
 const YUBIKEY_5 = fromHex("3bfd1300008131fe158073c021c057597562694b657940");
 const T0_ONLY = fromHex("3b6800000073c84011009000");
@@ -86,7 +87,7 @@ describe("an answer to reset", () => {
           expect(error).toBeInstanceOf(DataError);
         }
       }),
-      { numRuns: 1000 },
+      { numRuns: shareOf(1000) },
     );
   });
 });

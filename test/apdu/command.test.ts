@@ -2,6 +2,7 @@ import { describe, expect, test } from "@jest/globals";
 import fc from "fast-check";
 import { type CommandApdu, decodeCommand, encodeCommand, type LengthForm } from "../../src/apdu/index.ts";
 import { DataError, fromHex, toHex } from "../../src/bytes/index.ts";
+import { shareOf } from "../seeded-random.ts";
 
 const HEADER = { cla: 0x00, ins: 0xcb, p1: 0x3f, p2: 0xff };
 const encoded = (body: Pick<CommandApdu, "data" | "ne">, form?: LengthForm): string =>
@@ -48,7 +49,7 @@ describe("command APDUs, ISO/IEC 7816-3 section 12.1", () => {
         const form = Object.keys(rest).length === 0 ? "short" : "extended";
         expect(decodeCommand(encodeCommand(command, "extended"))).toEqual({ ...command, form });
       }),
-      { numRuns: 50 },
+      { numRuns: shareOf(50) },
     );
   });
 
@@ -64,7 +65,7 @@ describe("command APDUs, ISO/IEC 7816-3 section 12.1", () => {
           expect(error).toBeInstanceOf(DataError);
         }
       }),
-      { numRuns: 2000 },
+      { numRuns: shareOf(2000) },
     );
   });
 

@@ -2,6 +2,7 @@ import { describe, expect, test } from "@jest/globals";
 import fc from "fast-check";
 import { encodeTlv, findTlv, readTlv, readTlvs } from "../../src/apdu/index.ts";
 import { ByteReader, concat, DataError, fromHex, toHex } from "../../src/bytes/index.ts";
+import { shareOf } from "../seeded-random.ts";
 
 /** Tags of one to four bytes as ISO/IEC 8825-1 section 8.1.2 forms them, without the padding bytes 00 and FF. */
 const tag = fc
@@ -38,7 +39,7 @@ describe("BER-TLV", () => {
           expect(error).toBeInstanceOf(DataError);
         }
       }),
-      { numRuns: 1000 },
+      { numRuns: shareOf(1000) },
     );
   });
 

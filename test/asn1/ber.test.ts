@@ -2,6 +2,7 @@ import { describe, expect, test } from "@jest/globals";
 import fc from "fast-check";
 import { berLength, berToDer, DerReader, encodeDer, TAG } from "../../src/asn1/index.ts";
 import { concat, DataError, fromHex, toHex } from "../../src/bytes/index.ts";
+import { shareOf } from "../seeded-random.ts";
 
 const der = (hex: string): string => toHex(berToDer(fromHex(hex)).der);
 
@@ -96,7 +97,7 @@ describe("BER", () => {
           expect(error).toBeInstanceOf(DataError);
         }
       }),
-      { numRuns: 2000 },
+      { numRuns: shareOf(2000) },
     );
   });
 });

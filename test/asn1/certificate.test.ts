@@ -19,6 +19,7 @@ import {
   TAG,
 } from "../../src/asn1/index.ts";
 import { concat, DataError, fromHex, toHex, utf8 } from "../../src/bytes/index.ts";
+import { shareOf } from "../seeded-random.ts";
 
 const BASIC_CONSTRAINTS = "2.5.29.19";
 const KEY_USAGE = "2.5.29.15";
@@ -139,7 +140,7 @@ describe("parseCertificate", () => {
           readsOrRefuses(() => certificate.authority);
         });
       }),
-      { numRuns: 2000 },
+      { numRuns: shareOf(2000) },
     );
   });
 });
@@ -248,7 +249,7 @@ describe("odd dates", () => {
           moments++;
         }
       }),
-      { numRuns: 3000 },
+      { numRuns: shareOf(3000) },
     );
     // Both happen, or the property says nothing.
     expect(moments).toBeGreaterThan(10);
@@ -442,7 +443,7 @@ describe("a certificate in BER", () => {
           expect(extractCertificate(found)).toEqual(found);
         });
       }),
-      { numRuns: 2000 },
+      { numRuns: shareOf(2000) },
     );
   });
 });

@@ -61,12 +61,21 @@ export const webHost: HostCrypto = {
       final: () => gcm(key, nonce, additional).encrypt(concat(...parts)),
     };
   },
-  decryptGcm({ key, nonce, additional }, ciphertext, tag) {
-    try {
-      return gcm(key, nonce, additional).decrypt(concat(ciphertext, tag));
-    } catch (cause) {
-      throw new AuthenticationError("the tag is not the message's", { cause });
-    }
+  openGcm({ key, nonce, additional }) {
+    const parts: Uint8Array[] = [];
+    return {
+      update(part) {
+        parts.push(part.slice());
+        return new Uint8Array();
+      },
+      final(tag) {
+        try {
+          return gcm(key, nonce, additional).decrypt(concat(...parts, tag));
+        } catch (cause) {
+          throw new AuthenticationError("the tag is not the message's", { cause });
+        }
+      },
+    };
   },
   encryptCcm: missing("CCM"),
   decryptCcm: missing("CCM"),

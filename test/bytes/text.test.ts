@@ -1,6 +1,7 @@
 import { describe, expect, test } from "@jest/globals";
 import fc from "fast-check";
 import { countUtf8, DataError, fromUtf8, utf8 } from "../../src/bytes/index.ts";
+import { shareOf } from "../seeded-random.ts";
 
 describe("UTF-8", () => {
   test("reads back what it wrote", () => {
@@ -45,7 +46,7 @@ describe("UTF-8", () => {
         const bytes = Uint8Array.from([...before, ...octets, ...after]);
         expect(counted(bytes)).toBe(decoded(bytes));
       }),
-      { numRuns: 5000 },
+      { numRuns: shareOf(5000) },
     );
   });
 });

@@ -1,112 +1,155 @@
-/** The last argument of all that takes time at a card: { signal }, and nothing else. */
-import { expect, test } from "@jest/globals";
-import { fromHex, utf8 } from "../../src/bytes/index.ts";
-import { type CallOptions, Card, connectCard, followReaders, SelectedApplication } from "../../src/card/index.ts";
+import { describe, expect, test } from "@jest/globals";
+import { cac, cacUnlisted } from "../../src/cac/index.ts";
+import {
+  type CallOptions,
+  Card,
+  type CardApplication,
+  type CardProfile,
+  CardRecognition,
+  type CardToken,
+  completedAnyway,
+  untilCancelled,
+} from "../../src/card/index.ts";
+import { type InProcessCard, MemoryReaders } from "../../src/pcsc/index.ts";
+import { piv } from "../../src/piv/index.ts";
 import { pkcs15 } from "../../src/pkcs15/index.ts";
-import { bench, type Bench, claim, privateKey, READER } from "../piv/rig.ts";
-import { FileCard, insert, RECORDING } from "../pkcs15/file-card.ts";
-import { testCard } from "../virtual/keys.ts";
+import { ScriptedCard } from "../../src/testing/index.ts";
+import { AppletCard } from "../cac/applet-card.ts";
+import { listedApplets } from "../cac/cards.ts";
+import { testCard, testPkcs15Card } from "../virtual/keys.ts";
 
-const PIN = utf8("123456");
+type Call = (options?: CallOptions) => Promise<unknown>;
 
-const WRONG: readonly (readonly [unknown, string])[] = [
-  [new AbortController().signal, "the last argument is { signal }, and not the AbortSignal itself"],
-  [6, "the last argument is { signal }, or left out; lengths are not given"],
-  [PIN, "the last argument is { signal }, or left out; lengths are not given"],
-  [{ signal: "now" }, "signal in { signal }, the last argument, is an AbortSignal"],
-];
+const SENTENCE = "the last argument is { signal }, and not the AbortSignal itself";
+const CARDS = {
+  PIV: { profiles: [piv], card: () => testCard() },
+  "PKCS #15": { profiles: [pkcs15], card: () => testPkcs15Card() },
+  CAC: { profiles: [cac, cacUnlisted], card: () => new AppletCard(listedApplets()) },
+} as const;
 
-/** Makes each call with each wrong last argument. */
-async function refuseAll(calls: Readonly<Record<string, (options: CallOptions) => Promise<unknown>>>): Promise<void> {
-  for (const [name, call] of Object.entries(calls)) {
-    for (const [last, message] of WRONG) {
-      const outcome = await call(last as CallOptions).catch((error: unknown) => error);
-      expect([name, outcome]).toMatchObject([name, { name: "CardError", message }]);
+async function connected(card: InProcessCard): Promise<Card> {
+  const readers = new MemoryReaders();
+  readers.plug("Reader");
+  readers.insert("Reader", card);
+  return new Card(await readers.client().connect("Reader"));
+}
+
+/** What a caller in JavaScript may give for `{ signal }`. */
+const bare = (signal: AbortSignal): CallOptions => signal as never;
+
+function readsOf(token: CardToken): ReadonlyMap<string, Call> {
+  const calls: readonly (readonly [name: string, call: Call | undefined])[] = [
+    ["info", (options) => token.info(options)],
+    ["otherSerialNumbers", token.otherSerialNumbers?.bind(token)],
+    ["supportedMechanisms", token.supportedMechanisms?.bind(token)],
+    ["objects", (options) => token.objects(undefined, options)],
+    ["updateCount", token.updateCount?.bind(token)],
+    ["pinStatus", (options) => token.pinStatus("user", false, options)],
+    ["hasForgottenPin", token.hasForgottenPin?.bind(token)],
+    ["logout", (options) => token.logout(options)],
+    ["deviceInfo", token.deviceInfo?.bind(token)],
+  ];
+  return new Map(calls.flatMap(([name, call]) => (call ? [[name, call]] : [])));
+}
+
+async function objectReadsOf(token: CardToken): Promise<ReadonlyMap<string, Call>> {
+  const reads = new Map<string, Call>();
+  for (const object of await token.objects()) {
+    const { reference } = object;
+    reads.set(`${reference}: isPresent`, (options) => object.isPresent({ explicitlyRequested: true }, options));
+    if ("value" in object) reads.set(`${reference}: value`, (options) => object.value(options));
+    else reads.set(`${reference}: publicKey`, (options) => object.publicKey(options));
+    if (object.class !== "private-key") continue;
+    const { local, vendorAttributes } = object;
+    if (typeof local === "function") reads.set(`${reference}: local`, local);
+    for (const [number, read] of vendorAttributes ?? []) reads.set(`${reference}: attribute ${number}`, read);
+  }
+  return reads;
+}
+
+describe.each(Object.entries(CARDS))("the reading methods of %s", (_, { profiles, card }) => {
+  const token = async (): Promise<CardToken> => {
+    const application: CardApplication | undefined = await new CardRecognition(profiles).claim(
+      await connected(await card()),
+    );
+    const [first] = application?.tokens ?? [];
+    if (!first) throw new Error("no token");
+    return first;
+  };
+
+  test("refuse a bare AbortSignal with a sentence that says { signal }", async () => {
+    const first = await token();
+    const { signal } = new AbortController();
+    for (const [name, call] of [...readsOf(first), ...(await objectReadsOf(first))]) {
+      const error: unknown = await call(bare(signal)).catch(String);
+      expect({ name, error }).toEqual({ name, error: `CardError: ${SENTENCE}` });
     }
-  }
-}
-
-/** Exchanges that reach the card while `work` lasts. */
-async function exchanges({ commands }: Bench, work: () => Promise<void>): Promise<number> {
-  const before = commands.length;
-  await work();
-  return commands.length - before;
-}
-
-test("of a card, its holds, and what is selected on it", async () => {
-  const rig = bench(await testCard());
-  const card = new Card(await rig.pcsc.connect(READER));
-  const hold = await card.holdTurn({ signal: new AbortController().signal });
-  const nothing = (): Promise<void> => Promise.resolve();
-  const application = new SelectedApplication(card, { select: nothing, probe: () => Promise.resolve(true) });
-  const sent = await exchanges(rig, () =>
-    refuseAll({
-      exclusively: (options) => card.exclusively(nothing, options),
-      hold: (options) => card.hold(options),
-      holdTurn: (options) => card.holdTurn(options),
-      "a hold's exclusively": (options) => hold.exclusively(nothing, options),
-      "a hold's claim": (options) => hold.claim(options),
-      runConfirmed: (options) => application.runConfirmed(nothing, options),
-      runReselected: (options) => application.runReselected(nothing, options),
-      runOptimistically: (options) => application.runOptimistically(nothing, options),
-      connectCard: (options) => connectCard(rig.pcsc, READER, options),
-    }),
-  );
-  expect(sent).toBe(0);
-  await hold[Symbol.asyncDispose]();
-  await card.exclusively(nothing, { signal: undefined });
-});
-
-test("of the readers that are followed", async () => {
-  const { pcsc } = bench(await testCard());
-  for (const [last, message] of WRONG) {
-    const readers = followReaders(pcsc, last as CallOptions);
-    await expect(readers.next()).rejects.toMatchObject({
-      name: "CardAccessError",
-      message: `SCARD_E_INVALID_PARAMETER: ${message}`,
-    });
-  }
-});
-
-test("of a PIV card's token, of which a PIN spends no try", async () => {
-  const rig = bench(await testCard());
-  const { token } = await claim(rig);
-  const key = await privateKey(token, 1);
-  await key.publicKey();
-  await token.login("user", PIN, { signal: new AbortController().signal });
-  const held = await token.authenticate?.(key, PIN);
-  const input = new Uint8Array(256).fill(1);
-  const sent = await exchanges(rig, () =>
-    refuseAll({
-      login: (options) => token.login("user", utf8("000000"), options),
-      use: (options) => token.use(key, "rsa-raw", input, options),
-      authenticate: async (options) => token.authenticate?.(key, utf8("000000"), options),
-      changePin: async (options) => token.changePin?.("user", PIN, utf8("654321"), options),
-      unlockPin: async (options) => token.unlockPin?.(utf8("12345678"), PIN, options),
-      generateKeyPair: async (options) =>
-        token.generateKeyPair?.({ type: { type: "rsa", modulusBits: 2048 }, id: Uint8Array.of(1) }, options),
-    }),
-  );
-  expect(sent).toBe(0);
-  await expect(held?.use("rsa-raw", input, new AbortController().signal as CallOptions)).rejects.toThrow(
-    "the last argument is { signal }, and not the AbortSignal itself",
-  );
-  await token.logout();
-  expect((await token.pinStatus("user")).triesLeft).toBe(3);
-});
-
-test("of a PKCS #15 card's token, of which a PIN spends no try", async () => {
-  const application = await pkcs15.claim(await insert(new FileCard(RECORDING)), "thorough");
-  const [token] = application?.tokens ?? [];
-  if (!token) throw new Error("no token");
-  await refuseAll({
-    login: (options) => token.login("user", PIN, options),
-    changePin: async (options) => token.changePin?.("user", PIN, utf8("654321"), options),
-    setLabel: async (options) => token.setLabel?.("label", options),
-    createObject: async (options) =>
-      token.createObject?.(
-        { class: "data", label: "a", application: "b", private: false, value: fromHex("01") },
-        options,
-      ),
   });
+
+  test("end with CardCancelledError for a signal that has aborted", async () => {
+    const first = await token();
+    const signal = AbortSignal.abort();
+    for (const [name, call] of [...readsOf(first), ...(await objectReadsOf(first))]) {
+      const error: unknown = await call({ signal }).catch((reason: unknown) => reason);
+      expect({ name, error: String(error) }).toEqual({ name, error: "CardCancelledError: the call was cancelled" });
+    }
+  });
+
+  test("give the same with and without a signal", async () => {
+    const first = await token();
+    const { signal } = new AbortController();
+    expect(await first.info({ signal })).toEqual(await first.info());
+    expect(await first.objects(undefined, { signal })).toHaveLength((await first.objects()).length);
+    expect(await first.pinStatus("user", false, { signal })).toEqual(await first.pinStatus("user"));
+  });
+
+  test("claim and explain refuse it too", async () => {
+    const one = await connected(await card());
+    const { signal } = new AbortController();
+    for (const profile of profiles as readonly CardProfile[]) {
+      for (const effort of ["quick", "thorough"] as const) {
+        await expect(profile.claim(one, effort, bare(signal))).rejects.toThrow(SENTENCE);
+      }
+      if (profile.explain) await expect(profile.explain(one, bare(signal))).rejects.toThrow(SENTENCE);
+    }
+  });
+});
+
+test("recognising a card refuses a bare AbortSignal, and sends nothing after an abort", async () => {
+  const card = new ScriptedCard(() => "6a82");
+  const one = await connected(card);
+  const recognition = new CardRecognition([piv, pkcs15, cac]);
+  const { signal } = new AbortController();
+  await expect(recognition.claim(one, bare(signal))).rejects.toThrow(SENTENCE);
+  await expect(recognition.explain(one, bare(signal))).rejects.toThrow(SENTENCE);
+  await expect(recognition.claim(one, { signal: AbortSignal.abort() })).rejects.toMatchObject({
+    name: "CardCancelledError",
+  });
+  expect(card.received).toHaveLength(0);
+});
+
+test("an abort ends the wait of its own caller, and the work goes on for the others", async () => {
+  const controller = new AbortController();
+  let finish: ((value: string) => void) | undefined;
+  const value = new Promise<string>((resolve) => {
+    finish = resolve;
+  });
+  const leaving = untilCancelled({ signal: controller.signal }, () => value);
+  const staying = untilCancelled(undefined, () => value);
+  controller.abort();
+  await expect(leaving).rejects.toMatchObject({ name: "CardCancelledError" });
+  finish?.("read");
+  await expect(staying).resolves.toBe("read");
+});
+
+test("a logout is done although its signal has aborted", async () => {
+  let isDone = false;
+  const work = async (): Promise<void> => {
+    await Promise.resolve();
+    isDone = true;
+  };
+  await expect(completedAnyway({ signal: AbortSignal.abort() }, work)).rejects.toMatchObject({
+    name: "CardCancelledError",
+  });
+  expect(isDone).toBe(true);
 });

@@ -88,6 +88,39 @@ describe("card setup and card verify", () => {
     expect((await setUp(plan)).stdout).toContain("was set up by this plan before; nothing was to do");
   });
 
+  test("card verify --card finds another certificate, another key, no key, and another card", async () => {
+    expect(await setUp(PLAN)).toMatchObject({ code: 0 });
+    const secrets = readFileSync(at(`${SERIAL}.secrets`), "utf8");
+    const [, pin = ""] = /^pin (\d+)$/mu.exec(secrets) ?? [];
+    const [, key = ""] = /^management-key (\w+)$/mu.exec(secrets) ?? [];
+    const env = { CRYPTOKI_PIN: pin, CRYPTOKI_SO_PIN: key };
+    const compare = (): Promise<Outcome> =>
+      onCard(["card", "verify", at(`${SERIAL}.transcript.json`), "--card", "--json"]);
+    const problem = async (): Promise<unknown> => {
+      const outcome = await compare();
+      expect(outcome.code).toBe(1);
+      return (jsonError(outcome) as { message: string }).message;
+    };
+    expect(json(await compare())).toMatchObject({ serial: SERIAL, card: "as its setup left it" });
+    const sign = ["certificate", "self-sign", "--so", "--reference", "9a", "--subject", "CN=Eve", "--yes"];
+    expect(await onCard(sign, { env })).toMatchObject({ code: 0 });
+    const certificate = "the certificate in 9A is another one, or gone";
+    expect(await problem()).toBe(`the card is not as its setup left it: ${certificate}`);
+    const generate = ["key", "generate", "--so", "--reference", "9a", "--yes"];
+    expect(await onCard(generate, { env })).toMatchObject({ code: 0 });
+    expect(await problem()).toContain(`the key in 9A is another one; ${certificate}`);
+    expect(await onCard(["key", "delete", "--reference", "9a", "--yes"], { env })).toMatchObject({ code: 0 });
+    expect(await problem()).toContain("there is no key in 9A");
+    const other = folder.file("other.json");
+    await cryptoki(["virtual", "create", other, "--yubico", "--empty"]);
+    const there = ["--virtual", other, "card", "verify", at(`${SERIAL}.transcript.json`), "--card", "--json"];
+    expect(jsonError(await cryptoki(there))).toMatchObject({
+      message: expect.stringMatching(
+        /the card in the reader has the serial number \d+, and the transcript is of 7654321$/u,
+      ),
+    });
+  });
+
   test("--count sets up one card after another: after the first it waits for the next", async () => {
     const stop = new AbortController();
     const onOutput = (): void => {

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
-import { execFileSync, spawnSync } from "node:child_process";
+import { execFileSync } from "node:child_process";
 import { chmodSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -47,7 +47,6 @@ describe("the words that may follow", () => {
 });
 
 describe("a script", () => {
-  const hasShell = (shell: string): boolean => spawnSync(shell, ["-c", "true"]).status === 0;
   let folder = "";
   beforeAll(() => {
     folder = mkdtempSync(path.join(tmpdir(), "cryptoki-completion-"));
@@ -72,24 +71,6 @@ describe("a script", () => {
     );
     expect(answer).toBe("unlock\n");
   }, 60_000);
-
-  (hasShell("fish") ? test : test.skip)(
-    "of fish completes a command",
-    async () => {
-      const { stdout } = await cryptoki(["completion", "fish"]);
-      expect(inShell("fish", `${stdout}\ncomplete -C 'cryptoki pin un'`)).toMatch(/^unlock\t/u);
-    },
-    60_000,
-  );
-
-  (hasShell("zsh") ? test : test.skip)(
-    "of zsh is one that zsh reads",
-    async () => {
-      const { stdout } = await cryptoki(["completion", "zsh"]);
-      expect(inShell("zsh", `compdef() { print "$@" }\n${stdout}`)).toBe("_cryptoki cryptoki\n");
-    },
-    60_000,
-  );
 
   test("of PowerShell names the program", async () => {
     expect((await cryptoki(["completion", "powershell"])).stdout).toMatch(/-CommandName cryptoki/u);
@@ -116,16 +97,12 @@ describe("a manual page", () => {
     expect(program.stdout).toContain("\n0  done; for verify: the signature is valid\n");
   });
 
-  test("is written for every command, and man reads it without a warning", async () => {
+  test("is written for every command", async () => {
     const folder = mkdtempSync(path.join(tmpdir(), "cryptoki-man-"));
     try {
       expect((await cryptoki(["man", "--folder", folder])).code).toBe(0);
       const pages = readdirSync(folder);
       expect(pages).toEqual(expect.arrayContaining(["cryptoki.1", "cryptoki-pin.1", "cryptoki-pin-unlock.1"]));
-      if (spawnSync("groff", ["--version"]).status !== 0) return;
-      const files = pages.map((page) => path.join(folder, page));
-      const { stderr, status } = spawnSync("groff", ["-man", "-Tutf8", "-ww", "-z", ...files], { encoding: "utf8" });
-      expect([status, stderr]).toEqual([0, ""]);
     } finally {
       rmSync(folder, { recursive: true });
     }

@@ -40,6 +40,7 @@ test("a defect: exit code 5, the section, what it means and what to do", async (
   expect(asJson.code).toBe(5);
   expect(json(asJson)).toMatchObject({
     clean: false,
+    transport: "virtual",
     profile: "piv",
     findings: [{ name: "uuid-differs", level: "defect", where: "certificate 9E" }],
     unchecked: [],

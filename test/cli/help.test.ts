@@ -56,6 +56,21 @@ describe("a usage error", () => {
     expect(jsonError(outcome)).toMatchObject({ name: "UsageError", exitCode: 2 });
   });
 
+  test.each([
+    [["readers", "--nothing"], true],
+    [["certificate", "request", "--subject", "CN=Ada"], true],
+    [["sign", "--id", "77", "--encoding", "hex"], false],
+    [["key", "generate", "--so", "--reference", "9a"], false],
+    [["token", "reset"], false],
+    [["token", "label", "Ada"], false],
+    [["dkek", "status"], false],
+    [["pin", "change"], false],
+  ])("%j points to the help, of other errors none does", async (args, isUsage) => {
+    const { stderr } = await cryptoki(["--virtual", ...args], { env: { CRYPTOKI_SO_PIN: "00" } });
+    expect(stderr).toMatch(/^error: /mu);
+    expect([stderr, stderr.includes("see: cryptoki help")]).toEqual([stderr, isUsage]);
+  });
+
   test("names the command that was meant", async () => {
     expect((await cryptoki(["tokns"])).stderr).toMatch(/cryptoki has no command "tokns"; did you mean tokens\?/u);
   });

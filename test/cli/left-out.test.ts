@@ -76,6 +76,19 @@ test("a reader that is not asked for is no matter", async () => {
   expect([code, stderr]).toEqual([0, ""]);
 });
 
+test("on a terminal the user chooses the reader, elsewhere the readers with cards are listed", async () => {
+  const env = { PCSCLITE_CSOCK_NAME: daemon.socket, NO_COLOR: "1" };
+  const send = ["apdu", "send", "00A4040009A00000030800001000"];
+  const chosen = await cryptoki(send, { env, typed: "2\n", terminal: true });
+  expect(chosen.stderr).toMatch(/^3 readers have a card:\n +1 +Unknown Reader\n +2 +PIV Reader\n +3 +Held Reader\n/u);
+  expect(chosen).toMatchObject({ code: 0, stdout: expect.stringContaining("19 more bytes to collect") });
+  const listed = await cryptoki(send, { env });
+  expect(listed).toMatchObject({ code: 2, stdout: "" });
+  expect(listed.stderr).toMatch(
+    /^error: 3 readers have a card; choose one with --reader\n {2}Unknown Reader\n {2}PIV/u,
+  );
+});
+
 test.each([
   ["Unknown", 3, "CKR_TOKEN_NOT_RECOGNIZED"],
   ["Held", 1, "SCARD_E_SHARING_VIOLATION"],

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { createHash, X509Certificate } from "node:crypto";
 import { writeFileSync } from "node:fs";
-import { CardFolder, PIN } from "./card.ts";
+import { CardFolder, OFFICER, PIN } from "./card.ts";
 import { cryptoki, json, type Outcome } from "./program.ts";
 
 let folder: CardFolder;
@@ -51,6 +51,21 @@ describe("read --format text", () => {
     expect(stdout).toContain(createHash("sha256").update(key).digest("hex"));
     expect(stdout).toMatch(/^SSH fingerprint +SHA256:[A-Za-z0-9+/]{43}$/mu);
     expect(stdout).toMatch(/^FASC-N +agency 9999, system 9999, credential \d{6}$/mu);
+  });
+
+  test("shows a UPN as the name that it is", async () => {
+    const file = folder.file("upn.json");
+    await cryptoki(["virtual", "create", file, "--yubico", "--empty"]);
+    const on = (args: readonly string[]): Promise<Outcome> =>
+      cryptoki(["--virtual", file, ...args], { env: { ...PIN.env, ...OFFICER.env } });
+    await on(["key", "generate", "--so", "--reference", "9a"]);
+    const names = ["--san", "upn:ada@example.org", "--san", "email:ada@example.net", "--for", "smart-card-logon"];
+    await on(["certificate", "self-sign", "--so", "--reference", "9a", "--subject", "CN=Ada", ...names]);
+    const { stdout } = await on(["read", "--id", "01", "--format", "text"]);
+    expect(stdout).toMatch(/^UPN +ada@example\.org$/mu);
+    expect(stdout).toMatch(/^extended key usage +.*smart/imu);
+    const read = json(await on(["read", "--id", "01", "--json"])) as { certificate: object };
+    expect(read.certificate).toMatchObject({ upn: ["ada@example.org"], fascn: [] });
   });
 
   test("of a public key the fingerprints too", async () => {

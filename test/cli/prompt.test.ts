@@ -113,6 +113,16 @@ describe("a prompt for a PIN", () => {
     expect((await sign("234567\r")).code).toBe(0);
   });
 
+  test("says of how many tries, where the card tells it", async () => {
+    const yubikey = folder.file("yubikey.json");
+    await cryptoki(["virtual", "create", yubikey, "--yubico"]);
+    const change = (typed: string): Promise<Outcome> =>
+      cryptoki(["--virtual", yubikey, "pin", "change"], { typed, env: { NO_COLOR: "1" }, terminal: true });
+    await change("000000\r123457\r123457\r");
+    expect((await change("000000\r123457\r123457\r")).stderr).toMatch(/^PIN of PIV \d{8} \(2 of 3 tries left\): \n/u);
+    expect((await change("\u0004")).stderr).toMatch(/^PIN of PIV \d{8} \(1 of 3 tries left\): /u);
+  });
+
   test("a new PIN of a wrong length is refused before it is asked for again; no try is spent", async () => {
     const refused = await onCard(["pin", "change"], "123456\r12345\r");
     expect(refused.stderr).toMatch(

@@ -16,6 +16,7 @@ test("the readers and what is in them, as a table and as JSON", async () => {
       mute: false,
       atr: expect.stringMatching(/^3b[0-9a-f]+$/u),
       connections: 0,
+      transport: "virtual",
     },
   ]);
 });

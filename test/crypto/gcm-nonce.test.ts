@@ -1,9 +1,10 @@
-import { createCipheriv, randomBytes } from "node:crypto";
+import { createCipheriv } from "node:crypto";
 import { describe, expect, test } from "@jest/globals";
 import fc from "fast-check";
 import { toHex } from "../../src/bytes/index.ts";
 import { AuthenticationError, decryptGcm, encryptGcm } from "../../src/crypto/index.ts";
 import { equivalentGcmNonce } from "../../src/crypto/host/node/aead.ts";
+import { shareOf } from "../seeded-random.ts";
 
 const bytes = (length: number): fc.Arbitrary<Uint8Array> => fc.uint8Array({ minLength: length, maxLength: length });
 const aesKey = fc.oneof(bytes(16), bytes(24), bytes(32));
@@ -48,6 +49,9 @@ function reference(key: Uint8Array, nonce: Uint8Array, message: Uint8Array): { c
   return { ciphertext, tag: block(hash ^ number(ecb(block(first)))).toString("hex") };
 }
 
+/** Bytes without a pattern that a block cipher meets twice, the same in each run. */
+const someBytes = (length: number): Uint8Array => Uint8Array.from({ length }, (_, index) => index * 7 + (index >> 8));
+
 describe("long initialisation vectors of AES-GCM", () => {
   test("OpenSSL gives the same with one that it takes and with its equivalent", () => {
     const nonces = fc.uint8Array({ minLength: 1, maxLength: 128 }).filter(({ length }) => length !== 12);
@@ -61,23 +65,23 @@ describe("long initialisation vectors of AES-GCM", () => {
         expect(equivalent).toHaveLength(16);
         expect(sealed(equivalent)).toBe(sealed(nonce));
       }),
-      { numRuns: 50 },
+      { numRuns: shareOf(50) },
     );
   });
 
   test.each([127, 128, 129, 144, 1000, 65_537])("%d bytes, beside a calculation by the book", (length) => {
-    const [key, nonce, message] = [randomBytes(32), randomBytes(length), randomBytes(33)];
+    const [key, nonce, message] = [someBytes(32), someBytes(length), someBytes(33)];
     const parameters = { key, nonce, additional: new Uint8Array(), tagLength: 16 };
     const { ciphertext, tag } = encryptGcm(parameters, message);
     const expected = reference(key, nonce, message);
     expect(toHex(ciphertext)).toBe(expected.ciphertext.toString("hex"));
     expect(toHex(tag)).toBe(expected.tag);
-    expect(toHex(decryptGcm(parameters, ciphertext, tag))).toBe(message.toString("hex"));
+    expect(toHex(decryptGcm(parameters, ciphertext, tag))).toBe(toHex(message));
   });
 
   test("another long one, or another tag, is refused", () => {
-    const parameters = { key: randomBytes(16), nonce: randomBytes(200), additional: randomBytes(5), tagLength: 16 };
-    const { ciphertext, tag } = encryptGcm(parameters, randomBytes(20));
+    const parameters = { key: someBytes(16), nonce: someBytes(200), additional: someBytes(5), tagLength: 16 };
+    const { ciphertext, tag } = encryptGcm(parameters, someBytes(20));
     const other = Uint8Array.from(parameters.nonce);
     other[199] = (other[199] ?? 0) ^ 1;
     expect(() => decryptGcm({ ...parameters, nonce: other }, ciphertext, tag)).toThrow(AuthenticationError);

@@ -3,6 +3,7 @@ import { describe, expect, test } from "@jest/globals";
 import fc from "fast-check";
 import { utf8, toHex } from "../../src/bytes/index.ts";
 import { digest, digestInfo, Hasher, hashLength, type HashName } from "../../src/crypto/index.ts";
+import { shareOf } from "../seeded-random.ts";
 
 const HASHES: readonly HashName[] = [
   "md5",
@@ -38,7 +39,7 @@ describe("hashes", () => {
         expect(digest(hash, ...parts)).toEqual(result);
         expect(result).toHaveLength(hashLength(hash));
       }),
-      { numRuns: 20 },
+      { numRuns: shareOf(20) },
     );
   });
 });

@@ -16,6 +16,7 @@ import {
   verifyEcdsa,
   verifyEddsa,
 } from "../../src/crypto/index.ts";
+import { shareOf } from "../seeded-random.ts";
 
 const hex = (text: string): Uint8Array => fromHex(text);
 const nodeKey = (key: PublicKey) =>
@@ -70,7 +71,7 @@ describe("EC", () => {
           true,
         );
       }),
-      { numRuns: 20 },
+      { numRuns: shareOf(20) },
     );
     await expect(key.compute("ecdsa", new Uint8Array(67))).rejects.toThrow(
       /^ECDSA: a digest of 67 bytes; the limit is (32|48|66)$/u,

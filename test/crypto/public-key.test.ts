@@ -5,6 +5,7 @@ import { derBitString, derNull, derOid, derSequence, derUnsigned } from "../../s
 import { concat, DataError, fromHex, toHex } from "../../src/bytes/index.ts";
 import { encodePublicKey, keyTypeOf, parsePublicKey, rsaPublicKey } from "../../src/crypto/index.ts";
 import { ecPair, rsaPair, spkiOf } from "./keys.ts";
+import { shareOf } from "../seeded-random.ts";
 
 describe("public keys", () => {
   test.each([1024, 1031, 2048])("RSA of %d bits, as Node writes it", (bits) => {
@@ -149,7 +150,7 @@ describe("public keys", () => {
           expect(error).toBeInstanceOf(DataError);
         }
       }),
-      { numRuns: 1000 },
+      { numRuns: shareOf(1000) },
     );
   });
 });

@@ -18,6 +18,7 @@ import {
   unwrapKey,
   wrapKey,
 } from "../../src/crypto/index.ts";
+import { shareOf } from "../seeded-random.ts";
 
 const hex = (text: string): Uint8Array => fromHex(text.replaceAll(/\s/gu, ""));
 
@@ -122,7 +123,7 @@ describe("counter mode", () => {
         }
         if (blocks === left) expect(() => counting.update(new Uint8Array(1))).toThrow(COUNTER_ENDS);
       }),
-      { numRuns: 30 },
+      { numRuns: shareOf(30) },
     );
   });
 

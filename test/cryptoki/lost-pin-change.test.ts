@@ -6,7 +6,8 @@ import { CKU } from "../../src/cryptoki/index.ts";
 import { type InProcessCard, PcscError } from "../../src/pcsc/index.ts";
 import { pkcs15 } from "../../src/pkcs15/index.ts";
 import { piv } from "../../src/piv/index.ts";
-import { VirtualPivCard, VirtualPkcs15Card } from "../../src/virtual/index.ts";
+import { VirtualPivCard } from "../../src/virtual/index.ts";
+import { testPkcs15Card } from "../virtual/keys.ts";
 import { PIN, refusal, rig } from "./rig.ts";
 
 const NEW = "654321";
@@ -36,7 +37,7 @@ const cut = (): Uint8Array => Uint8Array.of(0x90);
 
 const makePiv = (): Promise<InProcessCard> =>
   VirtualPivCard.create({ keys: { "9a": null, "9c": null, "9d": null, "9e": null } });
-const makePkcs15 = (): Promise<InProcessCard> => VirtualPkcs15Card.create({});
+const makePkcs15 = (): Promise<InProcessCard> => testPkcs15Card();
 
 describe.each([
   ["PIV", makePiv],

@@ -16,6 +16,7 @@ import {
 } from "../../src/cryptoki/index.ts";
 import { testCard, testKey } from "../virtual/keys.ts";
 import { PIN, refusal, rig, type Rig } from "./rig.ts";
+import { shareOf } from "../seeded-random.ts";
 
 const KEY = new Uint8Array(16).fill(3);
 const TEXT = utf8("the message");
@@ -101,7 +102,7 @@ describe("messages encrypted with AES-GCM", () => {
           expect(opened).toEqual(concat(...parts));
         },
       ),
-      { numRuns: 50 },
+      { numRuns: shareOf(50) },
     );
   });
 

@@ -6,6 +6,7 @@ import { CKA, CKK, CKM, CKO, CKU, type Template } from "../../src/cryptoki/index
 import { copiesIn } from "./copies.ts";
 import { PIN, refusal } from "./rig.ts";
 import { find, writableRig } from "./writable-card.ts";
+import { shareOf } from "../seeded-random.ts";
 
 afterEach(() => {
   jest.restoreAllMocks();
@@ -113,7 +114,7 @@ describe("session objects", () => {
           }
         },
       ),
-      { numRuns: 40 },
+      { numRuns: shareOf(40) },
     );
   });
 });

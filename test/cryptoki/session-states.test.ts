@@ -3,6 +3,7 @@ import fc from "fast-check";
 import { CKF, CKS, CKU, Cryptoki, CryptokiError } from "../../src/cryptoki/index.ts";
 import { fake } from "./fake-rig.ts";
 import { FAKE } from "./two-pin-card.ts";
+import { shareOf } from "../seeded-random.ts";
 
 /** PKCS#11 3.1 section 5.6, as one application sees it, of a card with two tokens in slots 1 and 2. */
 class Model {
@@ -199,6 +200,6 @@ test("whatever two applications do with the sessions of two tokens, each is in t
         expect(ulSessionCount).toBe(sessions.filter(({ slot: in_ }) => in_ === at).length);
       }
     }),
-    { numRuns: 150 },
+    { numRuns: shareOf(150) },
   );
 }, 60_000);

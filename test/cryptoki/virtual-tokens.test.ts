@@ -5,6 +5,7 @@ import { CKA, CKF, CKO, CKU, Cryptoki, type CryptokiOptions } from "../../src/cr
 import { MemoryReaders } from "../../src/pcsc/index.ts";
 import { READER, refusal, settled } from "./rig.ts";
 import { AGREEABLE, fakeProfile, type FakeTokenOptions } from "./two-pin-card.ts";
+import { shareOf } from "../seeded-random.ts";
 
 const TWO: readonly FakeTokenOptions[] = [{ pinLabel: "PIN1" }, { pinLabel: "PIN2" }];
 
@@ -48,7 +49,7 @@ describe("the label of a token that shares its card", () => {
           if (utf8(plain).length <= 29) expect(label.endsWith(`(${plain})`)).toBe(true);
         },
       ),
-      { numRuns: 50 },
+      { numRuns: shareOf(50) },
     );
   });
 });

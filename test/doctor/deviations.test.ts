@@ -6,14 +6,19 @@ import {
   PIV_DEVIATIONS,
   type PivCardOptions,
   type PivDeviation,
-  VirtualPivCard,
-  VirtualPkcs15Card,
 } from "../../src/virtual/index.ts";
+import { pivCard, testKey, testPkcs15Card } from "../virtual/keys.ts";
 import { defects, examined, notes } from "./examined.ts";
 
 const PIN = "123456";
-const RSA: PivCardOptions = { keys: { "9a": "rsa-2048", "9c": null, "9d": "rsa-2048", "9e": null } };
-const EC: PivCardOptions = { keys: { "9a": "p-256", "9c": null, "9d": "p-256", "9e": null } };
+const keysOf = (type: "rsa-2048" | "p-256"): NonNullable<PivCardOptions["keys"]> => ({
+  "9a": { privateKey: testKey(type, "9a") },
+  "9c": null,
+  "9d": { privateKey: testKey(type, "9d") },
+  "9e": null,
+});
+const RSA: PivCardOptions = { keys: keysOf("rsa-2048") };
+const EC: PivCardOptions = { keys: keysOf("p-256") };
 const YUBIKEY: PivCardOptions = { ...EC, yubico: true };
 
 /** Deviations that a card does not show, and why. */
@@ -58,9 +63,9 @@ const OF_PIV: readonly PivRow[] = [
 describe("a PIV card with a deviation", () => {
   test.each(OF_PIV)("%s", async (deviation, options, expected, withPin = true) => {
     const given = withPin ? { pin: PIN } : {};
-    const report = await examined(await VirtualPivCard.create({ ...options, deviations: [deviation] }), given);
+    const report = await examined(await pivCard({ ...options, deviations: [deviation] }), given);
     expect([...defects(report), ...notes(report)]).toContain(expected);
-    const without = await examined(await VirtualPivCard.create(options), given);
+    const without = await examined(await pivCard(options), given);
     expect([...defects(without), ...notes(without)]).not.toContain(expected);
   });
 });
@@ -95,7 +100,7 @@ const OF_PKCS15: readonly (readonly [Iso7816Deviation, string])[] = [
 describe("a PKCS #15 card", () => {
   let clean: string[] = [];
   beforeAll(async () => {
-    const report = await examined(await VirtualPkcs15Card.create(), { pin: PIN });
+    const report = await examined(await testPkcs15Card(), { pin: PIN });
     clean = [...defects(report), ...notes(report)];
   });
 
@@ -104,7 +109,7 @@ describe("a PKCS #15 card", () => {
   });
 
   test.each(OF_PKCS15)("with %s", async (deviation, expected) => {
-    const report = await examined(await VirtualPkcs15Card.create({ deviations: [deviation] }), { pin: PIN });
+    const report = await examined(await testPkcs15Card({ deviations: [deviation] }), { pin: PIN });
     expect([...defects(report), ...notes(report)]).toContain(expected);
     expect(clean).not.toContain(expected);
   });

@@ -1,7 +1,7 @@
 import { expect, test } from "@jest/globals";
 import { createPublicKey } from "node:crypto";
 import { compactVerify, generalVerify, jwtVerify } from "jose";
-import { type JwsAlgorithm, signGeneralJws, signJws, signJwt } from "../../src/formats/index.ts";
+import { type JwsAlgorithm, signGeneralJws, signJws, signJwt, verifyJws, verifyJwt } from "../../src/formats/index.ts";
 import { KEYS, opened } from "../tokens/opened.ts";
 
 const PAYLOAD = Buffer.from("a letter");
@@ -64,4 +64,29 @@ test("what JOSE does not have is refused before the PIN is asked for", async () 
   const x25519 = await rig.token.keys.get({ reference: "83" });
   await expect(signJws(x25519, PAYLOAD)).rejects.toMatchObject({ code: "KEY_CANNOT" });
   expect(rig.requests).toHaveLength(0);
+});
+
+test("this package verifies the forms with jose, and takes no algorithm of another type of key", async () => {
+  await using rig = await opened();
+  for (const reference of ["9a", "9c", "82"] as const) {
+    const key = await rig.token.keys.get({ reference });
+    const own = await key.publicKey();
+    const jws = await signJws(key, PAYLOAD);
+    expect(Buffer.from((await verifyJws(jws, own)).payload)).toEqual(PAYLOAD);
+    const general = await signGeneralJws(PAYLOAD, [{ key }]);
+    expect(Buffer.from((await verifyJws(general, own)).payload)).toEqual(PAYLOAD);
+    const other = await (await rig.token.keys.get({ reference: "9e" })).publicKey();
+    await expect(verifyJws(jws, other)).rejects.toMatchObject({
+      code: "NOT_VALID",
+      message: 'the JWS does not verify: "alg" (Algorithm) Header Parameter value not allowed',
+    });
+  }
+  const key = await rig.token.keys.get({ reference: "9e" });
+  const own = await key.publicKey();
+  const jwt = await signJwt(key, { iss: "me", exp: 4_000_000_000 });
+  expect(await verifyJwt(jwt, own, { issuer: "me" })).toMatchObject({ iss: "me" });
+  await expect(verifyJwt(jwt, own, { issuer: "you" })).rejects.toMatchObject({ code: "NOT_VALID" });
+  await expect(verifyJwt(await signJwt(key, { exp: 1 }), own)).rejects.toMatchObject({
+    message: 'the token does not verify: "exp" claim timestamp check failed',
+  });
 });

@@ -167,7 +167,7 @@ export function reply({ call, args }: Request, spoken: Dialect): Arbitrary<Reply
     case "number":
       return fc.record({ kind: kind("number"), value: handle });
     case "structure": {
-      const fields = Object.entries(result.fields).map(([name, field]) => [name, argument(field, spoken)] as const);
+      const fields = result.fields.map(([name, field]) => [name, argument(field, spoken)] as const);
       return fc.record({ kind: kind("structure"), value: fc.record(Object.fromEntries(fields)) });
     }
     case "bytes":

@@ -6,12 +6,12 @@ import path from "node:path";
 import { Cryptoki } from "../../src/cryptoki/index.ts";
 import { P11KitModule, type P11KitOptions, P11KitServer, type ListenerOptions } from "../../src/p11kit/index.ts";
 import type { Dialect } from "../../src/p11kit/wire/values.ts";
-import { encodeFrame, FrameReader } from "../../src/p11kit/wire/frame.ts";
 import { CALLS } from "../../src/p11kit/wire/calls.ts";
 import { decodeReply, encodeRequest, type Reply, type Request } from "../../src/p11kit/wire/message.ts";
 import { type Rig, rig } from "../cryptoki/rig.ts";
 import type { InProcessCard } from "../../src/pcsc/index.ts";
 import { until } from "../until.ts";
+import { FrameQueue } from "./frames.ts";
 
 /** A server over readers of this process. */
 export class ServerRig implements AsyncDisposable {
@@ -68,11 +68,11 @@ export class ServerRig implements AsyncDisposable {
 /** A peer that says what it likes, frame by frame. */
 export class Peer implements Disposable {
   readonly stream: Socket;
-  readonly #frames: FrameReader;
+  readonly #frames: FrameQueue;
   readonly #dialect: Dialect;
   #code = 0x10;
 
-  private constructor(stream: Socket, frames: FrameReader, dialect: Dialect) {
+  private constructor(stream: Socket, frames: FrameQueue, dialect: Dialect) {
     this.stream = stream;
     this.#frames = frames;
     this.#dialect = dialect;
@@ -82,7 +82,7 @@ export class Peer implements Disposable {
     const stream = connect(socket);
     stream.on("error", () => undefined);
     await once(stream, "connect");
-    const frames = new FrameReader(chunks(stream), 2 ** 30);
+    const frames = new FrameQueue(stream, 2 ** 30);
     stream.write(Uint8Array.of(offered));
     await frames.opening();
     return new Peer(stream, frames, { offered });
@@ -103,7 +103,7 @@ export class Peer implements Disposable {
     if (!call) throw new Error(`no call ${name}`);
     const request = { call, args, room, wanted };
     const code = this.#code++;
-    this.stream.write(encodeFrame(code, encodeRequest(request, this.#dialect)));
+    this.stream.write(encodeRequest(code, request, this.#dialect));
     return { ...request, code };
   }
 
@@ -122,13 +122,5 @@ export class Peer implements Disposable {
 
   [Symbol.dispose](): void {
     this.stream.destroy();
-  }
-}
-
-async function* chunks(stream: Socket): AsyncGenerator<Uint8Array> {
-  try {
-    for await (const chunk of stream) yield chunk as Uint8Array;
-  } catch {
-    // The end.
   }
 }

@@ -19,10 +19,10 @@ import {
   matchesToken,
 } from "../../src/cryptoki/index.ts";
 import { onlyTokens, P11KitModule, P11KitServer } from "../../src/p11kit/index.ts";
-import { encodeFrame } from "../../src/p11kit/wire/frame.ts";
 import { first, PIN, refusal, settled } from "../cryptoki/rig.ts";
 import { testCard } from "../virtual/keys.ts";
 import { Peer, ServerRig } from "./rig.ts";
+import { frameOf } from "./frames.ts";
 
 /** The key that most tests sign with. */
 const KEY = { [CKA.CLASS]: CKO.PRIVATE_KEY, [CKA.ID]: Uint8Array.of(1) };
@@ -182,7 +182,7 @@ describe("a peer", () => {
     ["no call at all", new Uint8Array()],
   ])("that sends %s in a whole frame gets an error, and goes on", async (_, body) => {
     using peer = await Peer.open(rig.socket);
-    peer.stream.write(encodeFrame(77, body));
+    peer.stream.write(frameOf(77, body));
     const answer = await peer.receive();
     expect(answer?.code).toBe(77);
     expect(toHex(answer?.body ?? new Uint8Array())).toBe(`000000000000000175${"0".repeat(14)}30`);
@@ -236,7 +236,7 @@ describe("a peer", () => {
 
   test("that asks for a call that there is not is told so", async () => {
     const peer = await Peer.open(rig.socket);
-    peer.stream.write(encodeFrame(77, fromHex("00001234 00000000")));
+    peer.stream.write(frameOf(77, fromHex("00001234 00000000")));
     const answer = await peer.receive();
     expect(answer?.code).toBe(77);
     const from = new ByteReader(answer?.body ?? new Uint8Array());

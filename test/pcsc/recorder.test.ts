@@ -4,6 +4,7 @@ import { DataError, toHex } from "../../src/bytes/index.ts";
 import { type ExchangeConcealer, MemoryReaders, type Pcsc, record, replay, SCARD_SHARE } from "../../src/pcsc/index.ts";
 import { formatHeader, formatLine, parseRecording, type RecordingLine } from "../../src/pcsc/recording/format.ts";
 import { OK, ScriptedCard, T1_ATR } from "./scripted-card.ts";
+import { shareOf } from "../seeded-random.ts";
 
 const HEADER = '{"format":"cryptoki recording","version":1,"command":"test","time":"2026-01-31T12:00:00.000Z"}';
 const SELECT = Uint8Array.of(0x00, 0xa4, 0x04, 0x00);
@@ -124,7 +125,7 @@ describe("a replay", () => {
         await using connection = await replay(text()).connect("Reader");
         for (const [command, expected] of exchanges) expect(await connection.transmit(command)).toEqual(expected);
       }),
-      { numRuns: 50 },
+      { numRuns: shareOf(50) },
     );
   });
 

@@ -8,6 +8,7 @@ import { testPkcs15Card } from "../virtual/keys.ts";
 import { odf, privateKey } from "./directory-files.ts";
 import { type CardFile, FileCard, insert, RECORDING } from "./file-card.ts";
 import { WatchedCard } from "./watched-card.ts";
+import { shareOf } from "../seeded-random.ts";
 
 /**
  * No card is asked more than this, whatever its files say: each of the recorded card's twelve files is 3 exchanges at most, and as
@@ -76,7 +77,7 @@ describe("a card that lies", () => {
         await readEverything(card);
         expect(card.commands.length).toBeLessThan(MAX_EXCHANGES);
       }),
-      { numRuns: 120 },
+      { numRuns: shareOf(120) },
     );
   });
 
@@ -93,7 +94,7 @@ describe("a card that lies", () => {
         await readEverything(card);
         expect(card.commands.length).toBeLessThan(MAX_EXCHANGES);
       }),
-      { numRuns: 300 },
+      { numRuns: shareOf(300) },
     );
   });
 
@@ -104,7 +105,7 @@ describe("a card that lies", () => {
         await readEverything(card);
         expect(card.commands.length).toBeLessThan(MAX_EXCHANGES);
       }),
-      { numRuns: 100 },
+      { numRuns: shareOf(100) },
     );
   });
 
@@ -115,7 +116,7 @@ describe("a card that lies", () => {
         await readEverything(card);
         expect(card.commands.length).toBeLessThan(MAX_EXCHANGES);
       }),
-      { numRuns: 100 },
+      { numRuns: shareOf(100) },
     );
   });
 

@@ -4,6 +4,7 @@ import { fromHex, utf8 } from "../../src/bytes/index.ts";
 import { CKA, CKF, CKK, CKM, CKO, CKU } from "../../src/cryptoki/index.ts";
 import { pkcs15 } from "../../src/pkcs15/index.ts";
 import { VirtualSmartCardHsm } from "../../src/virtual/index.ts";
+import { decodeImage } from "../../src/virtual/smartcard-hsm/image.ts";
 import { refusal, type Rig, rig } from "../cryptoki/rig.ts";
 import { issue } from "./smartcard-hsm-card.ts";
 import { testKey } from "../virtual/keys.ts";
@@ -119,6 +120,37 @@ describe("a SmartCard-HSM", () => {
       expect(await made.find(session, template)).toEqual([]);
     }
     expect(card.image()).not.toMatch(/"c[89af]\d\d"/u);
+  });
+
+  test("a certificate of which only a part was written is none, and the next one takes its place", async () => {
+    const value = await issue(testKey("p-256", "authority"), "Certificate");
+    const first = await VirtualSmartCardHsm.create();
+    {
+      await using made = await inService(first);
+      await generate(made, await loggedIn(made), 7);
+    }
+    const contents = decodeImage(first.image());
+    const whole = { ...contents, files: new Map(contents.files).set("ce01", value) };
+    const torn = { ...contents, files: new Map(contents.files).set("ce01", value.subarray(0, 240)) };
+    const wanted = { [CKA.CLASS]: CKO.CERTIFICATE, [CKA.ID]: Uint8Array.of(7) };
+    for (const [image, found] of [
+      [whole, 1],
+      [torn, 0],
+    ] as const) {
+      await using made = await rig(new VirtualSmartCardHsm(image), [pkcs15]);
+      expect(await made.find(await loggedIn(made), wanted)).toHaveLength(found);
+    }
+    const card = new VirtualSmartCardHsm(torn);
+    await using made = await rig(card, [pkcs15]);
+    const session = await loggedIn(made);
+    await made.cryptoki.C_CreateObject(session, {
+      ...wanted,
+      [CKA.TOKEN]: true,
+      [CKA.CERTIFICATE_TYPE]: 0,
+      [CKA.SUBJECT]: new Uint8Array(),
+      [CKA.VALUE]: value,
+    });
+    expect(decodeImage(card.image()).files.get("ce01")).toEqual(value);
   });
 
   test("takes no key in the clear, and no second one with a CKA_ID", async () => {

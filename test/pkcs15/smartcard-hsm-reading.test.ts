@@ -57,7 +57,6 @@ test("its files are described, each with what is in it", async () => {
   const description = await describeFiles(await insert(labCard()));
   expect(description?.findings).toEqual([]);
   expect(description?.files.map(({ path, content }) => `${path} ${content}`)).toEqual([
-    ". application",
     './CA00 certificate "Lab CA"',
     './CD01 data "guarded data"',
     './CE01 public-key "RSA key", certificate "RSA key"',

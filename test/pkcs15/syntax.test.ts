@@ -11,6 +11,7 @@ import { encodePath, readPath, readValue } from "../../src/pkcs15/syntax/path.ts
 import { readTokenInfo } from "../../src/pkcs15/syntax/token-info.ts";
 import { readUnusedSpace, unusedSpaceEntry } from "../../src/pkcs15/writing/free-space.ts";
 import { path, text, tlv } from "./directory-files.ts";
+import { shareOf } from "../seeded-random.ts";
 
 describe("objects", () => {
   test("a private key on a curve, with all that may be said of it", () => {
@@ -311,7 +312,7 @@ describe("codecs", () => {
           }
         }
       }),
-      { numRuns: 1000 },
+      { numRuns: shareOf(1000) },
     );
   });
 });

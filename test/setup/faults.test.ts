@@ -2,11 +2,11 @@
  * Every exchange of a setup and of a reset goes wrong once: before the card did it, after, and with the card taken out. Then the same command
  * completes; no PIN try is lost, and the file of secrets has what the card has. A fiftieth by chance here; SWEEP=all does all of it.
  */
-import { randomInt } from "node:crypto";
 import { beforeAll, expect, test } from "@jest/globals";
 import { VirtualPivCard } from "../../src/virtual/index.ts";
 import { randomFrom } from "../sweep/random.ts";
 import { cardOf, digitsOf, FAULTS, imageOf, imageText, SetupBench } from "./rig.ts";
+import { SeededRandom } from "../seeded-random.ts";
 
 const SERIAL = "7654321";
 const PLAN = {
@@ -24,7 +24,7 @@ const PLAN = {
 };
 const RESET = { ...PLAN, reset: true, keys: [] };
 
-const seed = Number(process.env["SWEEP_SEED"] ?? randomInt(2 ** 31));
+const { seed } = new SeededRandom();
 const oneIn = process.env["SWEEP"] === "all" ? 1 : 50;
 
 let empty: string;
@@ -67,7 +67,7 @@ test.each([
       const bench = new SetupBench(cardOf(image()));
       bench.answer = true;
       bench.strikeAt(position, fault);
-      const where = `SWEEP_SEED=${seed}, exchange ${position} of ${exchanges}, ${fault}`;
+      const where = `TEST_SEED=${seed}, exchange ${position} of ${exchanges}, ${fault}`;
       await bench.setUp(plan).catch(() => undefined);
       bench.heal();
       try {

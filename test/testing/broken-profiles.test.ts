@@ -11,8 +11,8 @@ jest.setTimeout(60_000);
 function withTokens(change: (token: CardToken) => Partial<CardToken>): CardProfile {
   return {
     ...piv,
-    async claim(card, effort) {
-      const application = await piv.claim(card, effort);
+    async claim(...given) {
+      const application = await piv.claim(...given);
       if (!application) return undefined;
       const tokens = application.tokens.map((token) => {
         const changed = change(token);
@@ -97,6 +97,12 @@ describe("the profile suite finds", () => {
           }),
       })),
       "triesLeft of the error is",
+    ],
+    [
+      "a read that does not look at its signal",
+      "reads nothing for a caller that has left",
+      withTokens((token) => ({ pinStatus: (pin) => token.pinStatus(pin) })),
+      "the number of commands of pinStatus with an aborted signal is 2, and not 0",
     ],
     [
       "a wrong PIN that is no PinError",

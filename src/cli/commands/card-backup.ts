@@ -11,7 +11,7 @@ import { PIN, readPin, secret } from "../input/pin.ts";
 import type { Token } from "../input/token.ts";
 import { warn } from "../input/officer.ts";
 import { FileError } from "../output/failures.ts";
-import { type Environment, visible } from "../output/printer.ts";
+import { amount, type Environment, visible } from "../output/printer.ts";
 import { officerOption, type OfficerOptions } from "../session.ts";
 
 /** More than any card holds. */
@@ -42,8 +42,9 @@ export function addCardBackup(card: Command, environment: Environment): void {
     await writeWhole(file, `${JSON.stringify(backup, undefined, 2)}\n`, { mode: FOR.USER, signal: context.signal });
     const { keys, certificates, data, left } = backup;
     for (const one of left) warn(context, `${one.class} ${visible(one.label)} is not in the backup: ${one.reason}`);
-    const counts = `${keys.length} keys, ${certificates.length} certificates and ${data.length} data objects`;
-    context.print.done(`${counts} of ${visible(token.label)} are in ${file}.`, {
+    const [someKeys, some] = [amount(keys.length, "key"), amount(certificates.length, "certificate")];
+    const counts = `${someKeys}, ${some} and ${amount(data.length, "data object")}`;
+    context.print.done(`Copied from ${visible(token.label)} to ${file}: ${counts}.`, {
       file,
       keys: keys.length,
       certificates: certificates.length,
@@ -76,7 +77,7 @@ export function addCardRestore(card: Command, environment: Environment): void {
       return restore(cardToken, backup, signal);
     });
     const name = visible(token.label);
-    context.print.done(`${written} objects of ${file} were written on ${name}; ${present} were there already.`, {
+    context.print.done(`Written on ${name}: ${amount(written, "object")} of ${file}; there already: ${present}.`, {
       written,
       present,
     });

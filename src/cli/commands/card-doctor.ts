@@ -66,7 +66,7 @@ export function addCardDoctor(card: Command, environment: Environment): void {
         ...(authorities && { authorities }),
         ...(pin && { pin }),
       });
-      tell(context.print, report, at);
+      tell(context, report, at);
     } finally {
       if (pin) wipe(pin);
     }
@@ -125,10 +125,10 @@ async function askPin({ options, environment }: CommandContext, { tokens }: Card
 }
 
 /** @throws {UnsoundCardError} after the report, if it lists a defect; sets the exit code. */
-function tell(print: Printer, report: Report, at: Date): void {
+function tell({ print, transport }: CommandContext, report: Report, at: Date): void {
   const defects = report.findings.filter(({ level }) => level === "defect");
   const clean = defects.length === 0;
-  if (print.json) print.document({ clean, at: at.toISOString(), ...report });
+  if (print.json) print.document({ clean, at: at.toISOString(), transport, ...report });
   else {
     print.pairs([
       ["card", report.label],
@@ -138,6 +138,7 @@ function tell(print: Printer, report: Report, at: Date): void {
       ["serial number", report.serialNumber || "unknown"],
       ["answer to reset", report.atr.toUpperCase()],
       ["checked at", at.toISOString()],
+      ["way to the reader", transport ?? "unknown"],
     ]);
     tellGroup(print, "Defects", defects);
     tellGroup(

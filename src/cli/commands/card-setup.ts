@@ -1,15 +1,11 @@
 import path from "node:path";
 import type { Command } from "commander";
 import { copySecret, wipe } from "../../bytes/index.ts";
-import { Card, CardRecognition } from "../../card/index.ts";
-import { profiles } from "../../index.ts";
-import { isYubiKey } from "../../piv/index.ts";
 import type {
   CertificateContents,
   Plan,
   PlannedCertificate,
   SecretName,
-  SetupCard,
   SetupEvent,
   SetupResult,
   SetupTools,
@@ -23,6 +19,7 @@ import { LIMIT, readWhole } from "../input/files.ts";
 import { warn } from "../input/officer.ts";
 import { examples } from "../input/options.ts";
 import { NEW_PIN, NEW_PUK, parsePinSource, PIN, PUK, readNewPin, readPin, secret } from "../input/pin.ts";
+import { onSetupCard } from "../input/setup-card.ts";
 import { setupStore, transcriptSigner } from "../input/setup-files.ts";
 import { chooseReader } from "../input/token.ts";
 import { NotFoundError, UsageError } from "../output/failures.ts";
@@ -93,7 +90,7 @@ export function addCardSetup(card: Command, environment: Environment): void {
       given,
     });
     const setUp = (reader: string): Promise<SetupResult> =>
-      orUsage(() => setUpCard(plan, source, { ...shared, connect: (work) => connect(context, reader, work) }));
+      orUsage(() => setUpCard(plan, source, { ...shared, connect: (work) => onSetupCard(context, reader, work) }));
     if (options.count === 1) tellResult(context, options, await setUp(await chooseReader(context)));
     else await setUpMany(context, options, setUp);
   });
@@ -110,16 +107,6 @@ function readSetting(text: string, before: ReadonlyMap<string, string> = new Map
   if (name === "" || name === "serial")
     throw new UsageError(`--set ${text}: write name=value; {serial} is the card's own`);
   return new Map([...before, [name, value]]);
-}
-
-/** Runs `work` with the first token of the card, which is recognised anew. */
-async function connect<T>(context: CommandContext, reader: string, work: (card: SetupCard) => Promise<T>): Promise<T> {
-  const pcsc = await context.pcsc();
-  await using card = new Card(await pcsc.connect(reader, { signal: context.signal }), context.cardOptions);
-  const application = await new CardRecognition(profiles).claim(card);
-  const token = application?.tokens[0];
-  if (!token) throw new NotFoundError(`the card in ${visible(reader)} is not one that this program knows`);
-  return await work({ token, profile: application.profile, isYubiKey: isYubiKey(card.atr) });
 }
 
 type SharedTools = Omit<SetupTools, "connect">;

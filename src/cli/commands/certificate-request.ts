@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { encodePem } from "../../bytes/index.ts";
+import { makeRequest } from "../../certificates/index.ts";
 import { action } from "../context.ts";
 import { certificateSigner, openKeySession, orCryptokiError } from "../input/certificate-signer.ts";
 import { contentsOptions, type ContentsOptions, readContents } from "../input/certificate-contents.ts";
@@ -43,17 +43,10 @@ export function addCertificateRequest(certificate: Command, environment: Environ
     const { library, name, extensions } = await readContents(options);
     const { session, id } = await openKeySession(context, options, uri);
     await using signer = await certificateSigner(session, id);
-    const { keys, algorithm, crypto } = signer;
-    const request = await orCryptokiError(
-      library.Pkcs10CertificateRequestGenerator.create(
-        { name, keys, extensions: [...extensions], signingAlgorithm: algorithm },
-        crypto,
-      ),
-    );
-    const text = encodePem("CERTIFICATE REQUEST", new Uint8Array(request.rawData));
+    const text = await orCryptokiError(makeRequest(library, signer, { name, extensions }));
     const toFile = options.output !== undefined && options.output !== "-";
     if (toFile) await writeWhole(options.output, text, { signal: context.signal });
-    if (context.print.json) context.print.document({ subject: request.subject, request: text });
+    if (context.print.json) context.print.document({ subject: name.toString(), request: text });
     else if (!toFile) context.print.line(text.trimEnd());
   });
 }

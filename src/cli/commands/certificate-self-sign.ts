@@ -1,6 +1,5 @@
 import type { Command } from "commander";
-import { toHex } from "../../bytes/index.ts";
-import { randomBytes } from "../../crypto/index.ts";
+import { makeSelfSigned } from "../../certificates/index.ts";
 import { action } from "../context.ts";
 import { certificateSigner, endLogin, openKeySession, orCryptokiError } from "../input/certificate-signer.ts";
 import { contentsOptions, type ContentsOptions, readContents } from "../input/certificate-contents.ts";
@@ -51,26 +50,9 @@ export function addCertificateSelfSign(certificate: Command, environment: Enviro
     const { session, id } = await openKeySession(context, options, uri);
     const notBefore = new Date(Math.floor(Date.now() / 1000) * 1000);
     const notAfter = new Date(notBefore.getTime() + options.days * DAY);
-    let der: Uint8Array;
-    {
-      const signer = await certificateSigner(session, id);
-      const { keys, algorithm, crypto } = signer;
-      const made = await orCryptokiError(
-        library.X509CertificateGenerator.createSelfSigned(
-          {
-            serialNumber: serialNumber(),
-            name,
-            notBefore,
-            notAfter,
-            keys,
-            signingAlgorithm: algorithm,
-            extensions: [new library.BasicConstraintsExtension(false), ...extensions],
-          },
-          crypto,
-        ),
-      );
-      der = new Uint8Array(made.rawData);
-    }
+    const signer = await certificateSigner(session, id);
+    const contents = { name, extensions, notBefore, notAfter };
+    const der = await orCryptokiError(makeSelfSigned(library, signer, contents));
     await endLogin(session);
     tellWritten(session, await writeCertificate(session, id, [der], options));
   });
@@ -80,11 +62,4 @@ function readDays(text: string): number {
   const days = /^\d{1,5}$/u.test(text) ? Number(text) : 0;
   if (days < 1 || days > MAX_DAYS) throw new UsageError(`--days is a whole number from 1 to ${MAX_DAYS}`);
   return days;
-}
-
-/** Random, positive, 16 bytes. */
-function serialNumber(): string {
-  const serial = randomBytes(16);
-  serial[0] = ((serial[0] ?? 0) & 0x3f) | 0x40;
-  return toHex(serial);
 }

@@ -8,7 +8,14 @@ import { UsageError } from "../output/failures.ts";
 import { FOR, readInput, writeWhole } from "../input/files.ts";
 import { examples } from "../input/options.ts";
 import { canonicalName, decryptionMechanism, HASHES } from "../input/signature.ts";
-import { choosePrivateKey, openSessionFor, readSelection, type SelectionOptions, USE } from "../input/selection.ts";
+import {
+  choosePrivateKey,
+  KEYS_FIRST,
+  openSessionFor,
+  readSelection,
+  type SelectionOptions,
+  USE,
+} from "../input/selection.ts";
 import { uriAndFile } from "../input/token.ts";
 
 interface DecryptOptions extends SelectionOptions {
@@ -57,7 +64,7 @@ export function addDecrypt(program: Command, environment: Environment): void {
         options.inputEncoding,
         file ?? "standard input",
       );
-      const session = await openSessionFor(context, selection, uri);
+      const session = await openSessionFor(context, selection, uri, KEYS_FIRST);
       const key = await choosePrivateKey(session, selection, USE.decrypt, async (candidate) => {
         requireRsaKey(await session.publicKey(candidate));
       });

@@ -8,7 +8,14 @@ import { FileError } from "../output/failures.ts";
 import { FOR, readPublicKey, writeWhole } from "../input/files.ts";
 import { examples } from "../input/options.ts";
 import { agreementMechanism } from "../input/signature.ts";
-import { choosePrivateKey, openSessionFor, readSelection, type SelectionOptions, USE } from "../input/selection.ts";
+import {
+  choosePrivateKey,
+  KEYS_FIRST,
+  openSessionFor,
+  readSelection,
+  type SelectionOptions,
+  USE,
+} from "../input/selection.ts";
 
 interface DeriveOptions extends SelectionOptions {
   readonly peer: string;
@@ -46,7 +53,7 @@ export function addDerive(program: Command, environment: Environment): void {
       throw new FileError(`${options.peer} holds a key of another type (${keyName(peer)}); derive needs an EC key`);
     }
     context.keepPin();
-    const session = await openSessionFor(context, selection, uri);
+    const session = await openSessionFor(context, selection, uri, KEYS_FIRST);
     const key = await choosePrivateKey(session, selection, USE.derive);
     const own = await session.publicKey(key);
     if (own.type !== peer.type || own.curve !== peer.curve) {

@@ -26,8 +26,8 @@ import {
   SHARE_PASSWORD,
 } from "../input/pin.ts";
 import { chooseToken } from "../input/token.ts";
-import { FileError, UsageError } from "../output/failures.ts";
-import { type Environment, visible } from "../output/printer.ts";
+import { FileError, UnsuitableCardError, UsageError } from "../output/failures.ts";
+import { amount, type Environment, visible } from "../output/printer.ts";
 import { SO_PIN } from "../session.ts";
 
 const MIN_PASSWORD = 6;
@@ -116,7 +116,11 @@ function addInit(group: Command, environment: Environment): void {
     } finally {
       wipe(soPin);
     }
-    context.print.done(`${visible(label)} is initialised and waits for ${shares} DKEK shares.`, { label, shares });
+    const state =
+      shares === 0
+        ? "with a DKEK of its own: its keys can be restored on this card only"
+        : `and waits for ${amount(shares, "DKEK share")}`;
+    context.print.done(`${visible(label)} is initialised ${state}.`, { label, shares });
   });
 }
 
@@ -192,7 +196,7 @@ function addImport(group: Command, environment: Environment): void {
     const state = await run(async (cardToken) => {
       const wrapping = requireMethod(cardToken, "keyWrapping", "have a DKEK");
       const before = requireState(await wrapping.state({ signal }));
-      if (before.outstanding === 0) throw new UsageError("the card has all its DKEK shares");
+      if (before.outstanding === 0) throw new UnsuitableCardError("the card has all its DKEK shares");
       const password = await sharePassword(context, options);
       let share: Uint8Array = new Uint8Array();
       try {
@@ -203,9 +207,12 @@ function addImport(group: Command, environment: Environment): void {
       }
     });
     const { outstanding } = state;
-    const rest = outstanding > 0 ? `; ${outstanding} more are needed` : `; its check value is ${checkValue(state)}`;
+    const rest =
+      outstanding > 0
+        ? `; ${outstanding} more ${outstanding === 1 ? "is" : "are"} needed`
+        : `; its check value is ${checkValue(state)}`;
     context.print.done(
-      `The card has ${state.shares - outstanding} of ${state.shares} DKEK shares${rest}.`,
+      `The card has ${state.shares - outstanding} of ${amount(state.shares, "DKEK share")}${rest}.`,
       described(state),
     );
   });
@@ -242,7 +249,7 @@ function addStatus(group: Command, environment: Environment): void {
 
 function requireState(state: KeyWrappingState | undefined): KeyWrappingState {
   if (state) return state;
-  throw new UsageError("this card was initialised without DKEK shares: no key can leave it");
+  throw new UnsuitableCardError("this card was initialised without DKEK shares: no key can leave it");
 }
 
 const checkValue = ({ checkValue: value }: KeyWrappingState): string => toHex(value).toUpperCase();

@@ -4,6 +4,7 @@ import { CKO, formatUri, objectUri } from "../../cryptoki/index.ts";
 import { action } from "../context.ts";
 import { type Cell, type Environment, type Printer, visible } from "../output/printer.ts";
 import { NotFoundError, UnreadableObjectError } from "../output/failures.ts";
+import { referenceOf } from "../input/key-place.ts";
 import { examples } from "../input/options.ts";
 import { dayOf, describeObject, type ObjectDetails, TYPE_WORDS } from "../output/descriptions.ts";
 import { findSelected, OBJECT_TYPES, readSelection, type SelectionOptions } from "../input/selection.ts";
@@ -14,6 +15,7 @@ interface ObjectsOptions extends SelectionOptions {
   readonly login?: true;
   readonly uris?: true;
   readonly all?: true;
+  readonly details?: true;
 }
 
 export function addObjects(program: Command, environment: Environment): void {
@@ -21,12 +23,13 @@ export function addObjects(program: Command, environment: Environment): void {
     .command("objects")
     .summary("list the keys, certificates and data on the cards")
     .description(
-      "List the keys and certificates on the tokens, and when the certificates expire; with --login private keys too; with --all data " +
-        "objects and all else.",
+      "List the keys and certificates on the tokens; with --login private keys too; with --all data objects and all else. Whose a " +
+        "certificate is and when it expires is in the certificate itself: it is shown for PIV cards, and with --details.",
     )
     .argument("[uri]", "a PKCS #11 URI: list only objects that it matches")
     .option("--login", "give the PIN first, and list private objects too")
     .option("--all", "list data objects and all else, too, also those of a PIV card")
+    .option("--details", "read every certificate, which takes its time: whose it is, and when it expires")
     .addOption(new Option("--type <type>", "only objects of this type").choices(OBJECT_TYPES))
     .option("--id <hex>", "only objects with this CKA_ID")
     .option("--label <text>", "only objects with this CKA_LABEL")
@@ -37,6 +40,7 @@ export function addObjects(program: Command, environment: Environment): void {
         ["cryptoki objects", "certificates and public keys"],
         ["cryptoki objects --login", "private keys too"],
         ["cryptoki objects --all", "data objects too"],
+        ["cryptoki objects --details", "whose the certificates are, and when they expire"],
         ["cryptoki objects --type cert --json", "for a program: certificates only"],
         ["cryptoki --virtual objects --login --pin-source env:PIN", "on a virtual card"],
       ),
@@ -54,8 +58,10 @@ export function addObjects(program: Command, environment: Environment): void {
       const session = await TokenSession.open(context, token, uri);
       if (options.login) await session.login();
       const objects: DetailedObject[] = [];
+      // The list of a PIV card's keys was made from its certificates.
+      const readsCertificates = options.details ?? referenceOf(token, Uint8Array.of(1)) !== undefined;
       for (const object of await listedObjects(session, selection, options)) {
-        objects.push({ ...object, details: await describeObject(session, object) });
+        objects.push({ ...object, details: await describeObject(session, object, readsCertificates) });
       }
       listed.push({ token, objects });
     }

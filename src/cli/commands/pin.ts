@@ -22,7 +22,7 @@ function addPinChange(pin: Command, environment: Environment): void {
     "after",
     examples(
       ["cryptoki pin change", "asks for the old PIN, and twice for the new one"],
-      ["cryptoki pin change 'pkcs11:token=Card%20%28signature%29'", "for one of several tokens"],
+      ["cryptoki pin change 'pkcs11:token=Virtual%20eID%20%28Signature%20PIN%29'", "for one of several tokens"],
     ),
   );
   action<NewPinOptions, [string | undefined]>(command, environment, async (context, options, uri) => {
@@ -68,6 +68,8 @@ function addPinStatus(pin: Command, environment: Environment): void {
     );
   action<object, [string | undefined]>(command, environment, async (context, _, uri) => {
     const { print } = context;
+    // The tries are asked of the cards: a server is refused before it is asked for its tokens.
+    await context.pcsc();
     const all = await listTokens(context);
     const found: { token: Token; status: PinStatus }[] = [];
     for (const token of await selectTokens(context, all, uri)) {

@@ -12,7 +12,7 @@ import { UsageError } from "../output/failures.ts";
 import { writeWhole } from "../input/files.ts";
 import { examples } from "../input/options.ts";
 import { chooseObject, openSessionFor, readSelection, type SelectionOptions } from "../input/selection.ts";
-import type { ObjectEntry, TokenSession } from "../session.ts";
+import type { ObjectEntry, AnySession } from "../session.ts";
 
 const FORMATS = ["pem", "der", "ssh", "text"] as const;
 type Format = (typeof FORMATS)[number];
@@ -60,7 +60,7 @@ export function addRead(program: Command, environment: Environment): void {
     const { format = "pem" } = options;
     if (type === "data" && options.format !== undefined)
       throw new UsageError("--format is for certificates and keys; data is written as it is");
-    const session = await openSessionFor(context, selection, uri);
+    const session = await openSessionFor(context, selection, uri, [[type]]);
     if (options.login) await session.login();
     const object = await chooseObject(session, type, selection);
     const content = await load(session, object, type);
@@ -72,7 +72,7 @@ export function addRead(program: Command, environment: Environment): void {
 }
 
 interface Shown {
-  readonly session: TokenSession;
+  readonly session: AnySession;
   readonly object: ObjectEntry;
   readonly content: Content;
   readonly written: Uint8Array | string;
@@ -83,7 +83,7 @@ interface Shown {
 /** Prints what was read, unless a file has it. */
 async function show({ print, environment }: CommandContext, shown: Shown): Promise<void> {
   const { session, object, content, written, format, output } = shown;
-  if (print.json) print.document(document(content, formatUri(objectUri(session.token, object)), object));
+  if (print.json) print.document(document(content, formatUri(objectUri(await session.tokenInfo(), object)), object));
   else if (output === undefined || output === "-") {
     if (format === "text" && content.type !== "data") print.pairs(pairsOf(content));
     else if (typeof written === "string") print.line(written.trimEnd());
@@ -98,7 +98,7 @@ interface Content {
   readonly der: Uint8Array;
 }
 
-async function load(session: TokenSession, object: ObjectEntry, type: Content["type"]): Promise<Content> {
+async function load(session: AnySession, object: ObjectEntry, type: Content["type"]): Promise<Content> {
   const der =
     type === "public"
       ? ((await session.publicKeyInfo(object.handle)) ?? encodePublicKey(await session.publicKey(object)))

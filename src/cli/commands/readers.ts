@@ -36,7 +36,7 @@ async function list(context: CommandContext): Promise<void> {
   const { print } = context;
   const pcsc = await context.pcsc();
   const readers = (await pcsc.readers()).filter((reader) => wantsReader(context, reader.name));
-  if (print.json) print.document(readers.map(readerDocument));
+  if (print.json) print.document(readers.map((reader) => readerDocument(context, reader)));
   else if (readers.length > 0) {
     print.table(
       ["READER", "CARD", "ANSWER TO RESET"],
@@ -47,9 +47,10 @@ async function list(context: CommandContext): Promise<void> {
 }
 
 /** A reader as `--json` prints it. */
-function readerDocument({ name, unavailable, present, mute, atr, sharing }: ReaderState): object {
+function readerDocument({ transport }: CommandContext, reader: ReaderState): object {
+  const { name, unavailable, present, mute, atr, sharing } = reader;
   const connections = sharing === undefined ? {} : { connections: sharing };
-  return { name, ...(unavailable && { unavailable }), present, mute, atr: toHex(atr), ...connections };
+  return { name, ...(unavailable && { unavailable }), present, mute, atr: toHex(atr), ...connections, transport };
 }
 
 function cardState({ print: { colours } }: CommandContext, { unavailable, present, mute }: ReaderState): Cell {
@@ -68,7 +69,7 @@ async function watch(context: CommandContext): Promise<void> {
     );
     for (const event of changesBetween(before, now)) {
       const time = new Date().toISOString();
-      if (print.json) print.documentLine({ time, event: event.what, ...readerDocument(event.reader) });
+      if (print.json) print.documentLine({ time, event: event.what, ...readerDocument(context, event.reader) });
       else tell(context, event);
     }
     before = now;

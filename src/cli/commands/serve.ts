@@ -10,17 +10,19 @@ import {
   isUri,
   type TokenDescription,
 } from "../../cryptoki/index.ts";
-import { profiles } from "../../index.ts";
 import type { P11KitServer } from "../../p11kit/index.ts";
 import { announce, type Announcement, isInBackground, startInBackground } from "../output/background.ts";
 import { action, type CommandContext, openServer } from "../context.ts";
 import type { Environment } from "../output/printer.ts";
 import { UsageError } from "../output/failures.ts";
-import { DEFAULT_CARD, examples } from "../input/options.ts";
+import { DEFAULT_CARD, examples, type GlobalOptions } from "../input/options.ts";
 import { describesToken, isNamed, readUri, wantsReader } from "../input/token.ts";
 import { isNewCard } from "../input/card-source.ts";
 
 interface ServeOptions {
+  readonly http?: true;
+  /** Of --http. */
+  readonly config?: string;
   /** A PKCS #11 URI: the argument, or --token. */
   readonly only?: string;
   readonly socket?: string;
@@ -54,6 +56,14 @@ export function addServe(program: Command, environment: Environment): void {
     .argument("[uri]", "a PKCS #11 URI: serve only tokens that it matches; the same as --token")
     .option("-f, --foreground", "stay in the foreground, until interrupted")
     .option("--socket <path>", "listen on this socket; default: a new one in the user's runtime folder")
+    .option(
+      "--http",
+      "serve an HTTP API in place of PKCS #11, on a Unix socket or as --config says; docs/service.md describes it",
+    )
+    .option(
+      "--config <file>",
+      "the configuration of --http, JSON: where it listens, clients, PINs, limits, audit trail",
+    )
     .option("--stdio", "serve one client on standard input and output, as ssh needs it")
     .option("--max-message <bytes>", "the longest request that a client may send; default: 16 MiB", parseBytes)
     .addOption(
@@ -96,6 +106,7 @@ export function addServe(program: Command, environment: Environment): void {
         ],
         ['kill "$P11_KIT_SERVER_PID"', "end the server"],
         ["cryptoki serve 'pkcs11:model=PIV'", "only tokens that this URI matches"],
+        ["cryptoki serve --http", "an HTTP API, for programs of any language"],
         ["ssh host cryptoki serve --stdio", "for a client on another machine"],
         [
           "cryptoki serve --print-module-config > ~/.config/pkcs11/modules/cards.module",
@@ -109,7 +120,8 @@ export function addServe(program: Command, environment: Environment): void {
     if (uri !== undefined && token !== undefined)
       throw new UsageError("give the URI as the argument or with --token, not both");
     const only = uri ?? token;
-    return serve(context, { ...options, ...(only !== undefined && { only }) });
+    const wanted = { ...options, ...(only !== undefined && { only }) };
+    return options.http ? serveApi(context, wanted) : serve(context, wanted);
   };
   action<ServeOptions, [string | undefined]>(command, environment, withUri, () => true);
 }
@@ -134,6 +146,7 @@ function parseHold(text: string): number {
 }
 
 async function serve(context: CommandContext, options: ServeOptions): Promise<void> {
+  if (options.config !== undefined) throw new UsageError("--config is the configuration of --http");
   if (options.stdio && options.socket !== undefined) throw new UsageError("--stdio or --socket, not both");
   const ofCards = [
     ["--unlock-by", options.unlockBy],
@@ -170,6 +183,25 @@ async function serve(context: CommandContext, options: ServeOptions): Promise<vo
     return;
   }
   if (await begin(context, options, inherited)) await new Promise<never>(() => undefined);
+}
+
+/** Serves the HTTP API. @throws {UsageError} for options that are of the PKCS #11 server alone. */
+async function serveApi(context: CommandContext, options: ServeOptions): Promise<void> {
+  const ofModule = [
+    ["--stdio", options.stdio],
+    ["--print-module-config", options.printModuleConfig],
+    ["--max-message", options.maxMessage],
+    ["--unlock-by", options.unlockBy],
+    ["--cryptoki-version", options.cryptokiVersion],
+    ["--single-sign-on", options.singleSignOn],
+    ["--hold", options.hold],
+    ["--keep-pin", options.keepPin],
+    ["a URI or --token", options.only],
+  ] as const;
+  const given = ofModule.find(([, value]) => value !== undefined);
+  if (given) throw new UsageError(`${given[0]} does not apply to --http`);
+  const { serveHttp } = await import("./serve-http.ts");
+  return serveHttp(context, options);
 }
 
 /** Listens, and prints the address. @returns Whether it does; if not, the parent process reports the error. */
@@ -262,7 +294,7 @@ async function overCards(
 ): Promise<() => CryptokiFunctions> {
   const pcsc = await context.pcsc();
   const held = hold === undefined ? {} : { hold: 1000 * hold };
-  const { slots } = new Cryptoki({ pcsc, profiles, ...context.cardOptions, ...held });
+  const { slots } = new Cryptoki({ pcsc, profiles: context.profiles, ...context.cardOptions, ...held });
   const options = {
     slots,
     keepPin,
@@ -307,24 +339,30 @@ function refuseIdle([idle]: readonly string[]): void {
   );
 }
 
+/** The options that choose among the cards, or say how they are used. */
+function filtersOf({ reader, patience, verifyResults, cache }: GlobalOptions, token: string | undefined): string[] {
+  return [
+    ...(token === undefined ? [] : ["--token", token]),
+    ...(reader === undefined ? [] : ["--reader", reader]),
+    ...(patience === undefined ? [] : ["--patience", `${patience}`]),
+    ...(verifyResults === undefined ? [] : ["--verify-results", verifyResults]),
+    ...(cache === undefined ? [] : ["--cache"]),
+  ];
+}
+
 /**
  * p11-kit's module file (pkcs11.conf(5)): the address of the running server, or the command that p11-kit starts for
  * each program.
  */
 function printModuleConfig({ print, options: globals }: CommandContext, options: ServeOptions): void {
-  const { virtual, server, transport, reader, patience, verifyResults } = globals;
+  const { virtual, server, transport } = globals;
   const { socket, maxMessage, unlockBy, cryptokiVersion, hold, keepPin, only: token } = options;
   const cards = [
     ...(virtual === undefined ? [] : [`--virtual=${virtual === true ? DEFAULT_CARD : absoluteCard(virtual)}`]),
     ...(server === undefined ? [] : ["--server", server]),
-    ...(transport === "pcscd" ? [] : ["--transport", transport]),
+    ...(transport === "auto" ? [] : ["--transport", transport]),
   ];
-  const filters = [
-    ...(token === undefined ? [] : ["--token", token]),
-    ...(reader === undefined ? [] : ["--reader", reader]),
-    ...(patience === undefined ? [] : ["--patience", `${patience}`]),
-    ...(verifyResults === undefined ? [] : ["--verify-results", verifyResults]),
-  ];
+  const filters = filtersOf(globals, token);
   const more = [
     ...(maxMessage === undefined ? [] : ["--max-message", `${maxMessage}`]),
     ...(unlockBy === undefined ? [] : ["--unlock-by", unlockBy]),

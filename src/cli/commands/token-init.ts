@@ -70,8 +70,10 @@ export function addTokenInit(group: Command, environment: Environment): void {
     } finally {
       wipe(soPin);
     }
-    context.print.done(`The token ${visible(label)} is initialised.`, {
-      label,
+    // Some cards keep a label of their own.
+    const { label: shown } = await cryptoki.C_GetTokenInfo(token.slotID);
+    context.print.done(`The token ${visible(shown)} is initialised.`, {
+      label: shown,
       initialised: true,
       pinSet: options.newPinSource !== undefined,
     });

@@ -4,7 +4,7 @@ import { CKA, CKO, CKR, CryptokiError } from "../../cryptoki/index.ts";
 import { action } from "../context.ts";
 import { examples } from "../input/options.ts";
 import { chooseToken } from "../input/token.ts";
-import { UsageError } from "../output/failures.ts";
+import { UnsuitableCardError } from "../output/failures.ts";
 import { type Environment, visible } from "../output/printer.ts";
 import { logIn, officerOption, type OfficerOptions, TokenSession } from "../session.ts";
 
@@ -24,7 +24,7 @@ export function addTokenLabel(group: Command, environment: Environment): void {
     const session = await TokenSession.open(context, token, uri);
     // The object that stands for the label.
     const [stored] = await session.find({ [CKA.CLASS]: CKO.DATA, [CKA.LABEL]: "TokenLabel" });
-    if (!stored) throw new UsageError("this token does not show its label as an object that can be changed");
+    if (!stored) throw new UnsuitableCardError("this token does not show its label as an object that can be changed");
     const change = (): Promise<void> =>
       session.cryptoki.C_SetAttributeValue(
         session.handle,

@@ -9,6 +9,7 @@ import { warn } from "../input/officer.ts";
 import { examples } from "../input/options.ts";
 import { PIN, readPin, secret } from "../input/pin.ts";
 import type { Token } from "../input/token.ts";
+import { UnsuitableCardError } from "../output/failures.ts";
 import { type Environment, visible } from "../output/printer.ts";
 import { addTokenInit } from "./token-init.ts";
 import { addTokenLabel } from "./token-label.ts";
@@ -128,6 +129,11 @@ function addTokenReset(group: Command, environment: Environment): void {
       if (!cardToken.erase && cardToken.resetToken) {
         await emptyCard(context, options, name, cardToken.resetToken.bind(cardToken));
         return true;
+      }
+      if (!cardToken.erase && cardToken.initToken) {
+        throw new UnsuitableCardError(
+          "this card has no command for a reset; initialising it destroys everything on it: cryptoki token init",
+        );
       }
       const erase = requireMethod(cardToken, "erase", "let itself be reset");
       await confirm(context, `all keys, certificates and data on ${name} are destroyed for ever`, options);

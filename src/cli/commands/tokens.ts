@@ -48,7 +48,7 @@ function tokenDocument(token: Token): object {
 function tell(print: Printer, token: Token, further: boolean): void {
   const { colours } = print;
   if (further) print.line();
-  print.line(colours.bold(visible(token.label)));
+  print.line(token.label === "" ? colours.dim("(no label)") : colours.bold(visible(token.label)));
   print.pairs(
     [
       ["reader", token.slotDescription],

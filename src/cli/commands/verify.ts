@@ -4,6 +4,8 @@ import { action, type CommandContext } from "../context.ts";
 import { decode, ENCODINGS, type Encoding } from "../output/encoding.ts";
 import type { Environment } from "../output/printer.ts";
 import { VerificationFailedError, UsageError } from "../output/failures.ts";
+import type { PublicKey as TokenPublicKey } from "../../tokens/index.ts";
+import { refuseOptions, type VerifyAsOptions, verifyAsOptions } from "../formats/options.ts";
 import { LIMIT, readPublicKey, readWhole } from "../input/files.ts";
 import { Message } from "../input/message.ts";
 import { examples } from "../input/options.ts";
@@ -19,8 +21,8 @@ import {
 import { chooseObject, openSessionFor, readSelection, type SelectionOptions } from "../input/selection.ts";
 import { uriAndFile } from "../input/token.ts";
 
-interface VerifyOptions extends SelectionOptions {
-  readonly signature: string;
+interface VerifyOptions extends SelectionOptions, VerifyAsOptions {
+  readonly signature?: string;
   readonly key?: string;
   readonly mechanism?: string;
   readonly hash?: HashName;
@@ -34,11 +36,12 @@ export function addVerify(program: Command, environment: Environment): void {
     .summary("verify a signature")
     .description(
       "Verify the signature of a file, or of standard input, with a public key on a card, or with a certificate or public " +
-        "key in a file. This machine computes it; no PIN is needed. Exit code 0: the signature is valid; 1: it is not.",
+        "key in a file. This machine computes it; no PIN is needed. Exit code 0: the signature is valid; 1: it is not. " +
+        "With --as it verifies a signed document, whose certificates it shows; --trust says which authorities to trust.",
     )
     .argument("[uri]", "a PKCS #11 URI that describes the token, the key, or both")
     .argument("[file]", "the signed file; default: standard input (also -)")
-    .requiredOption("--signature <file>", "the signature")
+    .option("--signature <file>", "the signature; with --as: one that stands beside its file")
     .option("--key <file>", "a certificate or public key, PEM or DER, in place of one on a card")
     .option("--id <hex>", "the key's CKA_ID")
     .option("--label <text>", "the CKA_LABEL of the public key, its private key or its certificate")
@@ -47,22 +50,34 @@ export function addVerify(program: Command, environment: Environment): void {
     .addOption(
       new Option("--format <format>", "format of an ECDSA signature; default: detected").choices(["der", "raw"]),
     )
-    .addOption(new Option("--encoding <encoding>", "encoding of the signature").choices(ENCODINGS).default("binary"))
-    .addHelpText(
-      "after",
-      examples(
-        ["cryptoki verify --id 01 letter.txt --signature letter.sig", "with the public key on the card"],
-        ["cryptoki verify --key signer.pem letter.txt --signature letter.sig", "with a certificate, without a card"],
-        ["cryptoki verify --id 01 letter.txt --signature letter.sig --hash sha512 && echo good", "in a script"],
-      ),
-    );
+    .addOption(new Option("--encoding <encoding>", "encoding of the signature").choices(ENCODINGS).default("binary"));
+  verifyAsOptions(command).addHelpText(
+    "after",
+    examples(
+      ["cryptoki verify --id 01 letter.txt --signature letter.sig", "with the public key on the card"],
+      ["cryptoki verify --key signer.pem letter.txt --signature letter.sig", "with a certificate, without a card"],
+      ["cryptoki verify --id 01 letter.txt --signature letter.sig --hash sha512 && echo good", "in a script"],
+      ["cryptoki verify --as cms letter.txt --signature letter.txt.p7s --trust ca.pem", "a CMS message"],
+    ),
+  );
   action<VerifyOptions, [string | undefined, string | undefined]>(
     command,
     environment,
     async (context, options, ...two) => {
       const { uri, file } = uriAndFile(...two);
-      const message = await Message.open(context, file);
+      if (options.as !== undefined) {
+        const [{ verifyAs }, { PublicKey }] = await Promise.all([
+          import("../formats/verify-as.ts"),
+          import("../../tokens/index.ts"),
+        ]);
+        const publicKey = async (): Promise<TokenPublicKey> => PublicKey.of(await findKey(context, options, uri));
+        await verifyAs(context, options.as, options, file, publicKey);
+        return;
+      }
+      refuseOptions(options, ["trust", "output"], "is for signed documents: name their format with --as");
       const { signature: path, encoding } = options;
+      if (path === undefined) throw new UsageError("name the file with the signature: --signature");
+      const message = await Message.open(context, file);
       const bytes = decode(await readWhole(path, context.signal, LIMIT.KEY), encoding, path);
       const key = await findKey(context, options, uri);
       if (options.format !== undefined && key.type !== "ec")
@@ -98,7 +113,7 @@ function hint(bytes: Uint8Array, { encoding, hash, mechanism }: VerifyOptions): 
 async function findKey(context: CommandContext, options: VerifyOptions, uri?: string): Promise<SigningKey> {
   if (options.key === undefined) {
     const selection = readSelection(options, uri);
-    const session = await openSessionFor(context, selection, uri);
+    const session = await openSessionFor(context, selection, uri, [["public"]]);
     const object = await chooseObject(session, "public", selection);
     return requireSigningKey(await session.publicKey(object));
   }

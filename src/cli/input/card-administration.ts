@@ -1,7 +1,7 @@
 import { equalBytes, wipe } from "../../bytes/index.ts";
 import type { CardPrivateKey, CardToken } from "../../card/index.ts";
 import type { CommandContext } from "../context.ts";
-import { NotFoundError, UsageError } from "../output/failures.ts";
+import { NotFoundError, UnsuitableCardError, UsageError } from "../output/failures.ts";
 import { visible } from "../output/printer.ts";
 import { type OfficerOptions, SO_PIN } from "../session.ts";
 import { placeName } from "./key-place.ts";
@@ -30,14 +30,14 @@ export async function administeredToken(context: CommandContext, uri?: string): 
   return { token, run: (work) => onCardToken(context, token, all, work) };
 }
 
-/** The method of a token that not every card has. @throws {UsageError} if this one has not. */
+/** The method of a token that not every card has. @throws {UnsuitableCardError} if this one has not. */
 export function requireMethod<Name extends keyof CardToken>(
   token: CardToken,
   name: Name,
   what: string,
 ): NonNullable<CardToken[Name]> {
   const method = token[name];
-  if (method === undefined) throw new UsageError(`this card does not ${what}`);
+  if (method === undefined) throw new UnsuitableCardError(`this card does not ${what}`);
   return (typeof method === "function" ? (method.bind(token) as CardToken[Name]) : method) as NonNullable<
     CardToken[Name]
   >;

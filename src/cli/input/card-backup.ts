@@ -1,8 +1,10 @@
+import { MalformedAnswerError } from "../../apdu/index.ts";
 import { DataError, equalBytes, fromHex, toHex } from "../../bytes/index.ts";
 import {
   CardError,
   type CardObject,
   type CardPrivateKey,
+  type CardPublicKey,
   type CardToken,
   type NewCardObject,
   UnsupportedError,
@@ -118,11 +120,22 @@ async function restoreKey(token: CardToken, key: CardBackup["keys"][number], sig
   const found = (await token.objects()).filter((object) => toHex(object.id) === key.id);
   const publicKey = found.find((object) => object.class === "public-key");
   if (publicKey?.class === "public-key" && found.some((object) => object.class === "private-key")) {
-    if (equalBytes(await publicKey.publicKey(), bytesOf(key.publicKey))) return false;
-    throw new UnsupportedError(`another key with the CKA_ID ${key.id} is on the card`);
+    const present = await readIfWhole(publicKey);
+    if (present && equalBytes(present, bytesOf(key.publicKey))) return false;
+    if (present) throw new UnsupportedError(`another key with the CKA_ID ${key.id} is on the card`);
   }
   await keyWrapping.unwrap(bytesOf(key.wrapped), { signal });
   return true;
+}
+
+/** Undefined if an interruption left a part of the file, which the unwrapping completes. */
+async function readIfWhole(key: CardPublicKey): Promise<Uint8Array | undefined> {
+  try {
+    return await key.publicKey();
+  } catch (error) {
+    if (error instanceof MalformedAnswerError) return undefined;
+    throw error;
+  }
 }
 
 /** @param isSame Whether an object on the card has the same name. @returns Whether it was written. */

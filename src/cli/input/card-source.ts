@@ -1,8 +1,11 @@
 import type { Writable } from "node:stream";
 import { finished } from "node:stream/promises";
+import path from "node:path";
 import type { Command } from "commander";
 import { DataError } from "../../bytes/index.ts";
-import { MemoryReaders, openAddon, type Pcsc, Pcscd } from "../../pcsc/index.ts";
+import type { CardProfile } from "../../card/index.ts";
+import { createProfiles, directoryStore, profiles } from "../../index.ts";
+import { MemoryReaders, openSystemPcsc, type Pcsc, type PcscTransport } from "../../pcsc/index.ts";
 import type {
   KeyTypeName,
   PinPolicy,
@@ -48,20 +51,38 @@ export async function openVirtualCard(name: string, warn: (message: string) => v
 /** The reader with the card of --virtual. */
 const VIRTUAL_READER = "Virtual Reader";
 
+/** Card readers, and the way to them. */
+export interface OpenedReaders {
+  readonly pcsc: Pcsc;
+  readonly transport: PcscTransport | "virtual";
+}
+
 /** Opens the card readers that the options name. */
 export async function openPcsc(
   options: GlobalOptions,
   { env }: Environment,
   warn: (message: string) => void,
-): Promise<Pcsc> {
+): Promise<OpenedReaders> {
   const { virtual, transport } = options;
   const patience = 1000 * (options.patience ?? DEFAULT_PATIENCE);
-  if (virtual !== undefined) return withCard(await openVirtualCard(virtual === true ? DEFAULT_CARD : virtual, warn));
-  if (transport === "pcscd") {
-    const socket = env["PCSCLITE_CSOCK_NAME"];
-    return new Pcscd({ patience, ...(socket && { socket }) });
+  if (virtual !== undefined) {
+    const card = await openVirtualCard(virtual === true ? DEFAULT_CARD : virtual, warn);
+    return { pcsc: withCard(card), transport: "virtual" };
   }
-  return openAddon(undefined, { patience });
+  const socket = env["PCSCLITE_CSOCK_NAME"];
+  const wanted = transport === "auto" ? undefined : transport;
+  return openSystemPcsc({ patience, transport: wanted, ...(socket && { socket }) });
+}
+
+/**
+ * Every card profile: with --cache over the folder in which this user keeps copies of cards' public data, if the environment names one (XDG
+ * Base Directory Specification).
+ */
+export function openProfiles({ cache }: GlobalOptions, { env }: Environment): readonly CardProfile[] {
+  const { XDG_CACHE_HOME: caches, HOME: home = "" } = env;
+  const folder = caches !== undefined && path.isAbsolute(caches) ? caches : path.join(home, ".cache");
+  if (!cache || !path.isAbsolute(folder)) return profiles;
+  return createProfiles({ store: directoryStore(path.join(folder, "cryptoki", "cards")) });
 }
 
 /** A reader of this process with a card in it. */

@@ -9,7 +9,7 @@ import { copySecret } from "../../bytes/index.ts";
 import { SW } from "../../apdu/index.ts";
 import { StatusError, UnsupportedError } from "../../card/index.ts";
 import { parsePublicKey } from "../../crypto/index.ts";
-import { CKR, CryptokiError } from "../../cryptoki/index.ts";
+import { CKM, CKR, CryptokiError } from "../../cryptoki/index.ts";
 import type { CommandContext } from "../context.ts";
 import { TokenSession } from "../session.ts";
 import { requirePrivateKey } from "./card-administration.ts";
@@ -41,6 +41,7 @@ export async function certificateSigner(session: TokenSession, id: Uint8Array): 
   if (signs) {
     const pin = async (): Promise<Uint8Array> => copySecret(await judgedPin(session));
     const { cryptoki, handle } = session;
+    if (publicKey.type === "ec" && !(await offersEcdsa(session))) throw signsOtherwise(name, algorithm);
     return orCryptokiError(tokenSigner({ cryptoki, session: handle, id, algorithm, pin }));
   }
   // The key in 9D agrees on secrets (SP 800-73-4 part 1 table 5). YubiKeys sign with it too, and so it can have a request of its own.
@@ -64,6 +65,23 @@ const agreesOnly = (name: string, cause?: unknown): CertificateError =>
   new CertificateError("CANNOT_SIGN", `the key in ${name} is for agreeing on secrets: the card does not sign with it`, {
     cause,
   });
+
+/** Mechanisms with which an EC key signs for X.509. Some cards hash by themselves, with SHA-1 only. */
+const ECDSA: readonly number[] = [CKM.ECDSA, CKM.ECDSA_SHA256, CKM.ECDSA_SHA384, CKM.ECDSA_SHA512];
+
+async function offersEcdsa({ cryptoki, token }: TokenSession): Promise<boolean> {
+  // Every PIV card does.
+  if (referenceOf(token, Uint8Array.of(1)) !== undefined) return true;
+  const offered = await cryptoki.C_GetMechanismList(token.slotID);
+  return ECDSA.some((mechanism) => offered.includes(mechanism));
+}
+
+const signsOtherwise = (name: string, { name: algorithm, hash }: CertificateSigner["algorithm"]): CertificateError =>
+  new CertificateError(
+    "CANNOT_SIGN",
+    `the card does not sign with ${algorithm} and ${hash} with the key in ${name}, as requests and certificates need it; make a key of ` +
+      "another type (cryptoki mechanisms lists what the card can do)",
+  );
 
 /** Signs with the card's own command, which asks for no CKA_SIGN. */
 async function signOnCard(session: TokenSession, id: Uint8Array, digest: Uint8Array): Promise<Uint8Array> {

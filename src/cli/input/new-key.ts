@@ -10,7 +10,7 @@ import {
   mechanismOf,
   type Template,
 } from "../../cryptoki/index.ts";
-import { UsageError } from "../output/failures.ts";
+import { UnsuitableCardError, UsageError } from "../output/failures.ts";
 import type { TokenSession } from "../session.ts";
 import { currentKey } from "./card-key.ts";
 import { confirm, type ConfirmationOptions } from "./confirmation.ts";
@@ -129,7 +129,7 @@ export function newKeyTemplates(
  * Asks before a key is overwritten.
  * @param spki The key that is brought there, if it is known: the same one is no question.
  * @returns Whether that key is there already.
- * @throws {UsageError} if overwriting is not wanted, or the card would hold two keys with one CKA_ID.
+ * @throws {UnsuitableCardError} if overwriting is not wanted, or the card would hold two keys with one CKA_ID.
  */
 export async function confirmPlace(
   session: TokenSession,
@@ -145,7 +145,9 @@ export async function confirmPlace(
   if (spki && known && equalBytes(known, spki)) return true;
   const type = known ? ` of type ${publicKeyName(known)}` : "";
   if (referenceOf(token, id) === undefined) {
-    throw new UsageError(`there is a key${type} in ${name} already; name another --id, or delete that key first`);
+    throw new UnsuitableCardError(
+      `there is a key${type} in ${name} already; name another --id, or delete that key first`,
+    );
   }
   await confirm(context, `there is a key${type} in ${name} already, which a new one destroys`, options);
   return false;

@@ -1,5 +1,6 @@
 import { type Command, Option } from "commander";
 import type { ResultVerification } from "../../cryptoki/index.ts";
+import type { PcscTransport } from "../../pcsc/index.ts";
 import { UsageError } from "../output/failures.ts";
 
 /** Options of every command. */
@@ -8,12 +9,13 @@ export interface GlobalOptions {
   readonly reader?: string;
   readonly token?: string;
   readonly server?: string;
-  readonly transport: "pcscd" | "addon";
+  readonly transport: "auto" | PcscTransport;
   readonly pinSource?: string;
   readonly timeout?: number;
   /** In seconds. */
   readonly patience?: number;
   readonly verifyResults?: ResultVerification;
+  readonly cache?: true;
   readonly json?: true;
   readonly trace?: true;
   readonly record?: string;
@@ -44,8 +46,8 @@ export function addGlobalOptions(program: Command): void {
     )
     .addOption(
       new Option("--transport <way>", "how to reach the card readers")
-        .choices(["pcscd", "addon"])
-        .default("pcscd")
+        .choices(["auto", "pcscd", "native", "addon"] satisfies GlobalOptions["transport"][])
+        .default("auto")
         .conflicts(["server", "virtual"]),
     )
     .addOption(
@@ -69,6 +71,12 @@ export function addGlobalOptions(program: Command): void {
       )
         .choices(["known", "always"] satisfies ResultVerification[])
         .conflicts("server"),
+    )
+    .addOption(
+      new Option(
+        "--cache",
+        "keep copies of certificates and other public data of cards in $XDG_CACHE_HOME/cryptoki/cards, and use them: fewer exchanges",
+      ).conflicts("server"),
     )
     .addOption(new Option("--json", "print JSON; errors too, on standard error"))
     .addOption(
@@ -126,6 +134,7 @@ const OF_CARDS = {
   pinSource: "--pin-source",
   patience: "--patience",
   verifyResults: "--verify-results",
+  cache: "--cache",
   trace: "--trace",
   record: "--record",
 } as const satisfies Partial<Record<keyof GlobalOptions, string>>;

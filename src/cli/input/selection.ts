@@ -2,9 +2,9 @@ import { equalBytes, toHex } from "../../bytes/index.ts";
 import { CKA, CKF_TOKEN, CKO, type Template } from "../../cryptoki/index.ts";
 import type { CommandContext } from "../context.ts";
 import { NotFoundError, UsageError } from "../output/failures.ts";
-import { type ObjectEntry, TokenSession } from "../session.ts";
+import { type AnySession, type ObjectEntry, TokenSession } from "../session.ts";
 import { hexArgument } from "./files.ts";
-import { fittingTokens, onlyToken, readUri, type Token } from "./token.ts";
+import { describeToken, fittingSlots, forEachUsable, onlyToken, readUri, type Token, type TokenSlot } from "./token.ts";
 
 /** Types of objects, named as in URIs, and their classes. */
 const CLASSES = {
@@ -69,7 +69,7 @@ export function searchTemplate({ id, label, type }: Selection): Template {
  * Finds the objects. If no object has a label of the first release, the object with the corresponding present label is
  * returned.
  */
-export async function findSelected(session: TokenSession, selection: Selection): Promise<ObjectEntry[]> {
+export async function findSelected(session: AnySession, selection: Selection): Promise<ObjectEntry[]> {
   const found = await session.find(searchTemplate(selection));
   if (found.length > 0 || selection.label === undefined) return found;
   const label = presentLabel(selection.label);
@@ -108,7 +108,7 @@ const withoutType = ({ id, label }: Selection): Selection => ({
  * @throws {NotFoundError} if there is none; {@link UsageError} if there are several; the error of `check`.
  */
 export async function choosePrivateKey(
-  session: TokenSession,
+  session: AnySession,
   selection: Selection,
   use: Use,
   check?: (publicKey: ObjectEntry) => Promise<unknown>,
@@ -127,7 +127,7 @@ export async function choosePrivateKey(
 }
 
 /** The only key that may do it, by its identifier; undecided if no key is visible before login. */
-async function onlyKey(session: TokenSession, use: Use): Promise<Selection> {
+async function onlyKey(session: AnySession, use: Use): Promise<Selection> {
   const keys = [
     ...(await session.find({ [CKA.CLASS]: CKO.PUBLIC_KEY, [use.public]: true })),
     ...(await session.find({ [CKA.CLASS]: CKO.PRIVATE_KEY, [use.private]: true })),
@@ -142,26 +142,27 @@ function distinctById(objects: readonly ObjectEntry[]): ObjectEntry[] {
   return objects.filter((one, index) => objects.findIndex((other) => equalBytes(other.id, one.id)) === index);
 }
 
-/** Replaces the label of a public key or certificate by the identifier of its key. */
-async function byRelative(session: TokenSession, selection: Selection): Promise<Selection> {
+/**
+ * Replaces the label of a public key or certificate by the identifier of its key. Keys are looked for first: a search of one class reads
+ * no more of a card than it needs.
+ */
+async function byRelative(session: AnySession, selection: Selection): Promise<Selection> {
   if (selection.label === undefined) return selection;
-  const named = await findSelected(session, selection);
-  const key = named.find((object) => object.class === CKO.PRIVATE_KEY);
-  const [first] = named;
-  if (key ?? !first) return selection;
-  const { id } = requireSingle(distinctById(named), `object${describeSelection(selection)}`);
-  return { id };
+  for (const type of ["private", "public", undefined] as const) {
+    const named = await findSelected(session, { ...selection, ...(type && { type }) });
+    if (named.length === 0) continue;
+    if (named.some((object) => object.class === CKO.PRIVATE_KEY)) return selection;
+    const { id } = requireSingle(distinctById(named), `object${describeSelection(selection)}`);
+    return { id };
+  }
+  return selection;
 }
 
 /**
  * Finds an object of a class; for a key also by the label of its certificate or other half.
  * @throws {NotFoundError} if there is none; {@link UsageError} if there are several.
  */
-export async function chooseObject(
-  session: TokenSession,
-  type: ObjectType,
-  selection: Selection,
-): Promise<ObjectEntry> {
+export async function chooseObject(session: AnySession, type: ObjectType, selection: Selection): Promise<ObjectEntry> {
   const named = withoutType(selection);
   let found = await findSelected(session, { ...named, type });
   if (found.length === 0 && named.label !== undefined) {
@@ -195,40 +196,89 @@ function describeSelection({ id, label }: Selection): string {
   return parts.length === 0 ? "" : ` with ${parts.join(" and ")}`;
 }
 
+/** Searches of one class each, one after the other until one finds something, and a last one of all objects. */
+type SearchOrder = readonly (readonly ObjectType[])[];
+
+/** For the use of a private key: its halves. */
+export const KEYS_FIRST: SearchOrder = [["private", "public"]];
+
 /**
  * Opens a session with the token to use: the one that the URI or --token matches, the only one, or the only one with an
- * object of that name. A card with two PINs is two tokens, and only one of them has `--id 01`.
+ * object of that name. A card with two PINs is two tokens, and only one of them has `--id 01`. What is not needed for that is not asked of
+ * the cards.
+ * @param order What to look for first, where there are several tokens; default: the type that the selection names.
  * @throws {NotFoundError} if there is none, or none has the object; {@link UsageError} if there are several.
  */
 export async function openSessionFor(
   context: CommandContext,
   selection: Selection,
   uri?: string,
-): Promise<TokenSession> {
-  const fitting = await fittingTokens(context, uri);
-  // A token that is not initialised, such as SoftHSM's free slot, holds no objects.
-  const initialised = fitting.filter(({ flags }) => (flags & CKF_TOKEN.TOKEN_INITIALIZED) !== 0);
-  const tokens = initialised.length > 0 ? initialised : fitting;
-  const open = (token: Token): Promise<TokenSession> => TokenSession.open(context, token, uri);
-  if (tokens.length === 1 || !namesObject(selection)) return open(await onlyToken(context, tokens));
-  const search = searchTemplate(withoutType(selection));
-  const holders: TokenSession[] = [];
-  for (const token of tokens) {
-    const session = await open(token);
-    if ((await session.find(search)).length > 0) holders.push(session);
+  order: SearchOrder = selection.type ? [[selection.type]] : [],
+): Promise<AnySession> {
+  const slots = await fittingSlots(context, uri);
+  const cryptoki = await context.cryptoki();
+  const open = (token: TokenSlot): Promise<AnySession> => TokenSession.open(context, token, uri);
+  const [only, ...others] = slots;
+  if (only && others.length === 0) {
+    try {
+      return await open(only);
+    } catch (error) {
+      // What the token says of itself tells better why it cannot be used.
+      await describeToken(cryptoki, only);
+      throw error;
+    }
   }
+  const describe = (slot: TokenSlot): Promise<Token> => describeToken(cryptoki, slot);
+  if (!namesObject(selection)) {
+    const described = await forEachUsable(context, slots, describe);
+    // A token that is not initialised, such as SoftHSM's free slot, holds no objects.
+    const initialised = described.filter(isInitialised);
+    return open(await onlyToken(context, initialised.length > 0 ? initialised : described));
+  }
+  const sessions = await forEachUsable(context, slots, async (slot) => {
+    try {
+      return await open(slot);
+    } catch (error) {
+      if (!isInitialised(await describe(slot))) return undefined;
+      throw error;
+    }
+  });
+  const opened = sessions.filter((session) => session !== undefined);
+  const holders = await holdersOf(opened, withoutType(selection), order);
   const [first, ...more] = holders;
   if (first && more.length === 0) return first;
-  if (first)
-    return open(
-      await onlyToken(
-        context,
-        holders.map(({ token }) => token),
-      ),
-    );
+  if (first) return open(await onlyToken(context, await Promise.all(holders.map((session) => session.tokenInfo()))));
   // An object that is visible only after login may be on any of them, and each has its own PIN.
   const hidden = "if it shows only after login, choose its token with --token";
   throw new NotFoundError(
-    `no object${describeSelection(withoutType(selection))} on the ${tokens.length} tokens; ${hidden}`,
+    `no object${describeSelection(withoutType(selection))} on the ${opened.length} tokens; ${hidden}`,
   );
+}
+
+const isInitialised = ({ flags }: Pick<Token, "flags">): boolean => (flags & CKF_TOKEN.TOKEN_INITIALIZED) !== 0;
+
+/** The sessions whose tokens have such an object. */
+async function holdersOf(
+  sessions: readonly AnySession[],
+  named: Selection,
+  order: SearchOrder,
+): Promise<readonly AnySession[]> {
+  const all: readonly (ObjectType | undefined)[] = [undefined];
+  for (const types of [...order, all]) {
+    const holders: AnySession[] = [];
+    for (const session of sessions) if (await hasAny(session, named, types)) holders.push(session);
+    if (holders.length > 0) return holders;
+  }
+  return [];
+}
+
+async function hasAny(
+  session: AnySession,
+  named: Selection,
+  types: readonly (ObjectType | undefined)[],
+): Promise<boolean> {
+  for (const type of types) {
+    if ((await session.find(searchTemplate({ ...named, ...(type && { type }) }))).length > 0) return true;
+  }
+  return false;
 }

@@ -15,8 +15,9 @@ import {
   verifyPss,
   verifyRsaRaw,
 } from "../../crypto/index.ts";
-import { type CK_MECHANISM, CKD, CKG_MGF, CKM, CKZ_OAEP, mechanismOf } from "../../cryptoki/index.ts";
+import { type CK_MECHANISM, CKD, CKG_MGF, CKK, CKM, CKZ_OAEP, mechanismOf } from "../../cryptoki/index.ts";
 import { UsageError } from "../output/failures.ts";
+import type { AnySession, ObjectEntry } from "../session.ts";
 
 /** Key types that sign and verify. */
 export type SigningKey = RsaPublicKey | EcPublicKey | EdwardsPublicKey;
@@ -25,6 +26,23 @@ export type SigningKey = RsaPublicKey | EcPublicKey | EdwardsPublicKey;
 export function requireSigningKey(key: PublicKey): SigningKey {
   if (key.type !== "montgomery") return key;
   throw new UsageError(`this is a key on ${key.curve}; the command needs an RSA, EC or Ed25519 key`);
+}
+
+/** What a signature needs to know of its key: a card's directory often tells it. */
+export type SigningShape =
+  Pick<RsaPublicKey, "type" | "pss"> | Pick<EcPublicKey, "type" | "curve"> | Pick<EdwardsPublicKey, "type" | "curve">;
+
+/**
+ * What a signature needs to know of a key on a token. Its public half is read only if the token does not tell the type, or the curve, and
+ * for an RSA key that signs by PSS alone.
+ * @throws {UsageError} for a key that only agrees on secrets.
+ */
+export async function signingKeyOf(session: AnySession, object: ObjectEntry): Promise<SigningShape> {
+  const { type, allowed } = await session.keyKind(object.handle);
+  const curve = type === CKK.EC ? await session.curve(object.handle) : undefined;
+  if (curve !== undefined) return { type: "ec", curve };
+  if (type === CKK.RSA && allowed.includes(CKM.RSA_PKCS)) return { type: "rsa" };
+  return requireSigningKey(await session.publicKey(object));
 }
 
 /** The name of a mechanism without its prefix: "SHA256_RSA_PKCS". */
@@ -94,7 +112,11 @@ export interface SchemeOptions {
  * @param offered The token's mechanisms; any if left out.
  * @throws {UsageError} for an unknown name, or one that does not fit the hash, the key or the card.
  */
-export function signatureScheme(key: SigningKey, options: SchemeOptions, offered?: readonly number[]): SignatureScheme {
+export function signatureScheme(
+  key: SigningShape,
+  options: SchemeOptions,
+  offered?: readonly number[],
+): SignatureScheme {
   const scheme = namedScheme(key, options);
   const isOffered = ({ name }: SignatureScheme): boolean => offered?.includes(CKM[name]) ?? true;
   if (isOffered(scheme)) return scheme;
@@ -107,7 +129,7 @@ export function signatureScheme(key: SigningKey, options: SchemeOptions, offered
   );
 }
 
-function namedScheme(key: SigningKey, { mechanism, hash }: SchemeOptions): SignatureScheme {
+function namedScheme(key: SigningShape, { mechanism, hash }: SchemeOptions): SignatureScheme {
   const named =
     mechanism === undefined ? { family: defaultFamily(key), hash: hash ?? defaultHash(key) } : lookUp(mechanism);
   if (keyTypeOf(named.family) !== key.type) {
@@ -138,13 +160,13 @@ function lookUp(mechanism: string): SignatureScheme {
 
 const FREQUENT: readonly MechanismName[] = ["SHA256_RSA_PKCS", "SHA256_RSA_PKCS_PSS", "ECDSA_SHA256"];
 
-function defaultFamily(key: SigningKey): SignatureScheme["family"] {
+function defaultFamily(key: SigningShape): SignatureScheme["family"] {
   if (key.type !== "rsa") return DEFAULT_FAMILY[key.type];
   return key.pss === undefined ? "rsa-pkcs1" : "rsa-pss";
 }
 
 /** Undefined for Ed25519, which signs the whole message. */
-function defaultHash(key: SigningKey): HashName | undefined {
+function defaultHash(key: SigningShape): HashName | undefined {
   if (key.type === "rsa") return key.pss === undefined || key.pss === "none" ? "sha256" : key.pss.hash;
   if (key.type === "edwards") return undefined;
   return ({ "P-256": "sha256", "P-384": "sha384", "P-521": "sha512" } as const)[key.curve];
@@ -154,7 +176,7 @@ function defaultHash(key: SigningKey): HashName | undefined {
 export type SignatureFormat = "raw" | "der";
 
 /** Converts a signature from PKCS #11's format. RSA signatures have only one format. */
-export function formatSignature(signature: Uint8Array, key: SigningKey, format: SignatureFormat): Uint8Array {
+export function formatSignature(signature: Uint8Array, key: SigningShape, format: SignatureFormat): Uint8Array {
   return key.type === "ec" && format === "der" ? ecdsaToDer(signature) : signature;
 }
 

@@ -1,7 +1,6 @@
 import { DataError } from "../../bytes/index.ts";
-import { Card, CardRecognition, type CardToken, connectCard } from "../../card/index.ts";
+import { Card, type CardApplication, CardRecognition, type CardToken, connectCard } from "../../card/index.ts";
 import {
-  type CK_SLOT_INFO,
   CKF_TOKEN,
   CryptokiError,
   type CryptokiFunctions,
@@ -42,10 +41,17 @@ export async function onCardToken<T>(
   const index = token.position ?? all.filter((one) => one.slotDescription === slotDescription).indexOf(token);
   const pcsc = await context.pcsc();
   await using card = new Card(await pcsc.connect(slotDescription, { signal: context.signal }), context.cardOptions);
-  const application = await new CardRecognition(profiles).claim(card);
+  const recognition = new CardRecognition(profiles);
+  const application = (await recognition.claim(card)) ?? (await blankCard(recognition, card));
   const cardToken = application?.tokens[index];
   if (cardToken) return await work(cardToken);
   throw new NotFoundError(`the card in ${slotDescription} has been replaced; try again`);
+}
+
+/** A card that can only be initialised. */
+async function blankCard(recognition: CardRecognition, card: Card): Promise<CardApplication | undefined> {
+  const explained = await recognition.explain(card);
+  return typeof explained === "string" ? undefined : explained;
 }
 
 /** Whether --reader names this reader, by a part of its name in any case; true without --reader. */
@@ -90,10 +96,17 @@ export async function chooseReader(context: CommandContext): Promise<string> {
   throw new UsageError(`${reason}; choose one with --reader`, { candidates });
 }
 
-/** A token that is present, with the information of its slot and token. */
-export interface Token extends TokenDescription {
+/** The slot of a token that is present: known from the list of slots, without an exchange with the card. */
+export interface TokenSlot {
+  readonly slotID: number;
+  readonly slotDescription: string;
+  readonly slotManufacturerID: string;
   /** Among the tokens of its reader, from 0. */
   readonly position: number;
+}
+
+/** A token that is present, with the information of its slot and token. */
+export interface Token extends TokenDescription, TokenSlot {
   /** CKF_ flags of CK_TOKEN_INFO. */
   readonly flags: number;
   /** In bytes. */
@@ -133,6 +146,21 @@ export function uriAndFile(first: string | undefined, second: string | undefined
   throw new UsageError(`the command takes one file: ${first} or ${second}`);
 }
 
+/** The slots with a token in the readers that --reader names. */
+export async function listSlots(context: CommandContext): Promise<TokenSlot[]> {
+  const cryptoki = await context.cryptoki();
+  const slots: TokenSlot[] = [];
+  for (const slotID of await cryptoki.C_GetSlotList(true)) {
+    const { slotDescription, manufacturerID: slotManufacturerID } = await cryptoki.C_GetSlotInfo(slotID);
+    if (!wantsReader(context, slotDescription)) continue;
+    const before = slots.at(-1);
+    // The slots of a reader follow each other.
+    const position = before?.slotDescription === slotDescription ? before.position + 1 : 0;
+    slots.push({ slotID, slotDescription, slotManufacturerID, position });
+  }
+  return slots;
+}
+
 /**
  * The tokens that are present in the readers that --reader names. If one card is not recognised, or another program
  * holds it, the others are still listed; a line on standard error names its reader and the reason.
@@ -140,35 +168,37 @@ export function uriAndFile(first: string | undefined, second: string | undefined
  */
 export async function listTokens(context: CommandContext): Promise<Token[]> {
   const cryptoki = await context.cryptoki();
-  const tokens: Token[] = [];
+  return forEachUsable(context, await listSlots(context), (slot) => describeToken(cryptoki, slot));
+}
+
+/**
+ * Does `work` for the token of every slot. A token for which it fails is left out; a line on standard error names its reader and the reason.
+ * @throws {CryptokiError} the reason, if there is one token, and it fails.
+ */
+export async function forEachUsable<Slot extends TokenSlot, T>(
+  context: CommandContext,
+  slots: readonly Slot[],
+  work: (slot: Slot) => Promise<T>,
+): Promise<T[]> {
+  const done: T[] = [];
   const leftOut: { readonly reader: string; readonly error: CryptokiError }[] = [];
-  let before: Pick<Token, "slotDescription" | "position"> | undefined;
-  for (const slotID of await cryptoki.C_GetSlotList(true)) {
-    const slot = await cryptoki.C_GetSlotInfo(slotID);
-    const { slotDescription } = slot;
-    if (!wantsReader(context, slotDescription)) continue;
-    // The slots of a reader follow each other.
-    before = { slotDescription, position: before?.slotDescription === slotDescription ? before.position + 1 : 0 };
+  for (const slot of slots) {
     try {
-      tokens.push(await describeToken(cryptoki, slotID, slot, before.position));
+      done.push(await work(slot));
     } catch (error) {
       if (!(error instanceof CryptokiError)) throw error;
       leftOut.push({ reader: slot.slotDescription, error });
     }
   }
   const [only, ...more] = leftOut;
-  if (tokens.length === 0 && only && more.length === 0) throw only.error;
+  if (done.length === 0 && only && more.length === 0) throw only.error;
   for (const { reader, error } of leftOut) warn(context, reader, error);
-  return tokens;
+  return done;
 }
 
-async function describeToken(
-  cryptoki: CryptokiFunctions,
-  slotID: number,
-  slot: CK_SLOT_INFO,
-  position: number,
-): Promise<Token> {
-  const { slotDescription, manufacturerID: slotManufacturerID } = slot;
+/** Asks the token in a slot for its label, serial number and the state of its PIN: some exchanges with the card. */
+export async function describeToken(cryptoki: CryptokiFunctions, slot: TokenSlot): Promise<Token> {
+  const { slotID, slotDescription, slotManufacturerID, position } = slot;
   const { label, manufacturerID, model, serialNumber, flags, ...info } = await cryptoki.C_GetTokenInfo(slotID);
   const { ulMinPinLen: minPinLength, ulMaxPinLen: maxPinLength } = info;
   const description = { slotID, slotDescription, slotManufacturerID, label, manufacturerID, model, serialNumber };
@@ -230,6 +260,25 @@ export async function describesToken(
 export async function chooseToken(context: CommandContext, uri?: string): Promise<Token> {
   return onlyToken(context, await fittingTokens(context, uri));
 }
+
+/**
+ * The slots of the tokens that the URI and --token match, at least one. If neither says anything about a token, the cards are not asked.
+ * @throws {NotFoundError} if there is none.
+ */
+export async function fittingSlots(context: CommandContext, uri?: string): Promise<readonly TokenSlot[]> {
+  const isNamed = context.options.token !== undefined || (uri !== undefined && describesTokens(readUri(uri)));
+  if (isNamed) return fittingTokens(context, uri);
+  const slots = await listSlots(context);
+  if (slots.length === 0) throw await noToken(context, uri);
+  return slots;
+}
+
+/** Whether a URI has any attribute that is not of an object, or says where the PIN is. */
+function describesTokens(uri: Pkcs11Uri): boolean {
+  return Object.keys(uri).some((name) => !OF_OBJECTS.has(name));
+}
+
+const OF_OBJECTS: ReadonlySet<string> = new Set<keyof Pkcs11Uri>(["object", "type", "id", "pinSource", "vendorQuery"]);
 
 /** Returns the tokens that the URI and --token match, at least one. @throws {NotFoundError} if there is none. */
 export async function fittingTokens(context: CommandContext, uri?: string): Promise<[Token, ...Token[]]> {

@@ -2,8 +2,8 @@ import { X509Certificate } from "node:crypto";
 import { type Certificate, DerReader, nameText, parseCertificate } from "../../asn1/index.ts";
 import { DataError, toHex, tryParse } from "../../bytes/index.ts";
 import { digest, keyName, publicKeyName } from "../../crypto/index.ts";
-import { CKA, CKO, CryptokiError } from "../../cryptoki/index.ts";
-import type { ObjectEntry, TokenSession } from "../session.ts";
+import { CKA, CKK, CKM, CKO, CryptokiError } from "../../cryptoki/index.ts";
+import type { AnySession, ObjectEntry } from "../session.ts";
 import { NotFoundError } from "./failures.ts";
 
 /** A certificate for people, and as `--json` prints it. */
@@ -110,19 +110,27 @@ export interface ObjectDetails {
   readonly unreadable?: true;
 }
 
-/** Reads an object's details. If they cannot be read, the result says so. */
-export async function describeObject(session: TokenSession, object: ObjectEntry): Promise<ObjectDetails> {
+/**
+ * Reads an object's details. If they cannot be read, the result says so.
+ * @param readsCertificates Whether certificates are read, which takes exchanges with most cards. Without them the curve of an EC key is left
+ *   out.
+ */
+export async function describeObject(
+  session: AnySession,
+  object: ObjectEntry,
+  readsCertificates = true,
+): Promise<ObjectDetails> {
   try {
     switch (object.class) {
       case CKO.CERTIFICATE:
-        return certificateDetails(await session.value(object.handle));
+        return !readsCertificates ? {} : certificateDetails(await session.value(object.handle));
       case CKO.PUBLIC_KEY:
         return {
-          ...(await keyDetails(session, object)),
+          ...(await keyDetails(session, object, readsCertificates)),
           about: await uses(session, object, PUBLIC_USES),
         };
       case CKO.PRIVATE_KEY:
-        return await privateKeyDetails(session, object);
+        return await privateKeyDetails(session, object, readsCertificates);
       default:
         return {};
     }
@@ -140,7 +148,13 @@ function certificateDetails(der: Uint8Array): ObjectDetails {
 }
 
 /** The name of a key's algorithm, whether or not this driver supports it; undefined if the token does not give it. */
-async function keyDetails(session: TokenSession, object: ObjectEntry): Promise<Pick<ObjectDetails, "key">> {
+async function keyDetails(
+  session: AnySession,
+  object: ObjectEntry,
+  readsCertificates: boolean,
+): Promise<Pick<ObjectDetails, "key">> {
+  const told = await toldName(session, object, readsCertificates);
+  if (told !== undefined) return { key: told };
   const info = await session.publicKeyInfo(object.handle);
   if (info) return { key: publicKeyName(info) };
   try {
@@ -151,11 +165,30 @@ async function keyDetails(session: TokenSession, object: ObjectEntry): Promise<P
   }
 }
 
-async function privateKeyDetails(session: TokenSession, object: ObjectEntry): Promise<ObjectDetails> {
+/** The name of a key's algorithm from what the token tells without its numbers; undefined if that is not enough. */
+async function toldName(
+  session: AnySession,
+  object: ObjectEntry,
+  readsCertificates: boolean,
+): Promise<string | undefined> {
+  const { type, allowed } = await session.keyKind(object.handle);
+  // Few directories tell the curve.
+  if (type === CKK.EC) return readsCertificates ? undefined : "EC";
+  // A key that signs by PSS alone has another name.
+  if (type !== CKK.RSA || !allowed.includes(CKM.RSA_PKCS)) return undefined;
+  const bits = await session.modulusBits(object);
+  return bits === undefined ? undefined : `RSA-${bits}`;
+}
+
+async function privateKeyDetails(
+  session: AnySession,
+  object: ObjectEntry,
+  readsCertificates: boolean,
+): Promise<ObjectDetails> {
   const alwaysAuthenticate = await session.flag(object.handle, CKA.ALWAYS_AUTHENTICATE);
   const can = await uses(session, object, PRIVATE_USES);
   return {
-    ...(await keyDetails(session, object)),
+    ...(await keyDetails(session, object, readsCertificates)),
     about: alwaysAuthenticate ? `${can}; PIN for each use` : can,
     alwaysAuthenticate,
   };
@@ -172,7 +205,7 @@ const PRIVATE_USES = [
 ] as const;
 
 async function uses(
-  session: TokenSession,
+  session: AnySession,
   object: ObjectEntry,
   table: readonly (readonly [word: string, attribute: CKA])[],
 ): Promise<string> {

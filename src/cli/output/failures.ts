@@ -18,6 +18,12 @@ export class UsageError extends CliError {
   }
 }
 
+/**
+ * The command line is right, but this card cannot do it, holds something else already, or the question about it was not answered with yes:
+ * the help of the command says nothing more.
+ */
+export class UnsuitableCardError extends UsageError {}
+
 /** There is no such reader, card, token or object. */
 export class NotFoundError extends CliError {
   override readonly name = "NotFoundError";

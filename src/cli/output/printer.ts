@@ -235,3 +235,6 @@ function outputOf(fd: number): Writable {
   if (fstatSync(fd).isFIFO()) return new Socket({ fd, readable: false, writable: true });
   return createWriteStream("", { fd });
 }
+
+/** A number of things: "1 key", "2 keys". */
+export const amount = (count: number, thing: string): string => `${count} ${thing}${count === 1 ? "" : "s"}`;

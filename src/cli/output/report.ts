@@ -2,7 +2,7 @@ import { inspect } from "node:util";
 import { CommanderError } from "commander";
 import { PinError } from "../../card/index.ts";
 import { CryptokiError } from "../../cryptoki/index.ts";
-import { EXIT, exitCodeOf, InterruptedError, UsageError } from "./failures.ts";
+import { exitCodeOf, InterruptedError, UnsuitableCardError, UsageError } from "./failures.ts";
 import { coloursFor, type Environment, visible } from "./printer.ts";
 
 /** An error as `--json` prints it. */
@@ -33,12 +33,17 @@ export function report(error: unknown, { stderr, env }: Environment, json: boole
     const last = rest.at(-1);
     const candidates = candidatesOf(error);
     for (const candidate of candidates) stderr.write(`  ${visible(candidate)}\n`);
-    if (exitCode === EXIT.USAGE && candidates.length === 0)
+    if (helpHelps(error) && candidates.length === 0)
       stderr.write(`${colours.dim("see:")} cryptoki help, or a command with --help\n`);
     else if (last !== undefined) stderr.write(`${colours.dim("cause:")} ${visible(last)}\n`);
   }
   if (env["CRYPTOKI_DEBUG"]) stderr.write(`${inspect(error)}\n`);
   return exitCode;
+}
+
+/** Whether the command line is wrong, in a way that the help would have told. */
+function helpHelps(error: unknown): boolean {
+  return error instanceof CommanderError || (error instanceof UsageError && !(error instanceof UnsuitableCardError));
 }
 
 function errorDocument(error: unknown, exitCode: number): ErrorDocument {

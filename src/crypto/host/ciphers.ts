@@ -125,8 +125,19 @@ export function encryptGcm(parameters: AeadParameters, message: Uint8Array): Sea
   return { ciphertext: sealed.subarray(0, end), tag: sealed.subarray(end) };
 }
 
+/** AES-GCM (SP 800-38D) for a message in parts, in the other direction. @throws {DataError} for parameters that it does not take. */
+export const openGcm: HostCrypto["openGcm"] = (parameters) => hostCrypto().openGcm(parameters);
+
 /** @throws {AuthenticationError} if the tag is not the message's: then nothing is known of it. */
-export const decryptGcm: HostCrypto["decryptGcm"] = (...message) => hostCrypto().decryptGcm(...message);
+export function decryptGcm(parameters: AeadParameters, ciphertext: Uint8Array, tag: Uint8Array): Uint8Array {
+  const stream = openGcm(parameters);
+  const message = stream.update(ciphertext);
+  try {
+    return concatSecret(message, stream.final(tag));
+  } finally {
+    wipe(message);
+  }
+}
 
 /** AES-CCM (SP 800-38C). As {@link encryptGcm}. */
 export const encryptCcm: HostCrypto["encryptCcm"] = (...message) => hostCrypto().encryptCcm(...message);

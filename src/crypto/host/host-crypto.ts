@@ -25,8 +25,8 @@ export interface HostCrypto {
   createCipher(options: HostCipherOptions): BlockStream;
   /** AES-GCM (SP 800-38D); the tag comes last from `final`. @throws {DataError} for parameters that it does not take. */
   sealGcm(parameters: AeadParameters): BlockStream;
-  /** @throws {AuthenticationError} if the tag is not the message's; no plaintext is returned. */
-  decryptGcm(parameters: AeadParameters, ciphertext: Uint8Array, tag: Uint8Array): Uint8Array;
+  /** The reverse of {@link sealGcm}. @throws {DataError} for parameters that it does not take. */
+  openGcm(parameters: AeadParameters): OpeningStream;
   /** AES-CCM (SP 800-38C). @throws {DataError} for parameters that it does not take. */
   encryptCcm(parameters: AeadParameters, message: Uint8Array): SealedMessage;
   /** @throws {AuthenticationError} if the tag is not the message's; no plaintext is returned. */
@@ -48,10 +48,10 @@ export interface HostCrypto {
   /** block^e mod n. The block is as long as the modulus. @throws {DataError} if it is not less than the modulus. */
   rsaPublic(key: RsaPublicKey, block: Uint8Array): Uint8Array;
   /**
-   * ECDSA with SHA-256 over `message`, r || s (FIPS 186-5 section 6.4.2). Optional: it makes the verification of digests faster.
+   * ECDSA over a message that the host hashes (FIPS 186-5 section 6.4.2). Optional: it makes verification faster.
    * @throws {DataError} for a key that is none.
    */
-  verifyEcdsa?(key: EcPublicKey, message: Uint8Array, signature: Uint8Array): MaybePromise<boolean>;
+  createEcdsaVerifier?(key: EcPublicKey, hash: HashName): HostVerifier;
   /** Ed25519 (RFC 8032 section 5.1.7). @throws {DataError} for a key that is none. */
   verifyEddsa(key: EdwardsPublicKey, message: Uint8Array, signature: Uint8Array): MaybePromise<boolean>;
   /** @throws {DataError} if `form` is no key of a type that is known. */
@@ -74,6 +74,20 @@ export interface HostHash {
 export interface HostMac {
   update(part: Uint8Array): void;
   digest(): Uint8Array;
+}
+
+/** A verification under way. */
+export interface HostVerifier {
+  update(part: Uint8Array): void;
+  /** Whether `signature` is the key's over all parts. @param signature r || s, each as long as the order. */
+  verify(signature: Uint8Array): MaybePromise<boolean>;
+}
+
+/** A signature under way. */
+export interface HostSigner {
+  update(part: Uint8Array): void;
+  /** @returns The signature of all parts: r || s, each as long as the order. */
+  sign(): MaybePromise<Uint8Array>;
 }
 
 export interface HostCipherOptions {
@@ -99,6 +113,14 @@ export interface BlockStream {
   update(part: Uint8Array): Uint8Array;
   /** @throws {DataError} if what came in is no whole number of blocks, or its padding is wrong. */
   final(): Uint8Array;
+}
+
+/** A decryption under way whose tag comes last. */
+export interface OpeningStream {
+  /** @returns Plaintext that is not authenticated: keep it back until {@link final} returns, and wipe it if that throws. */
+  update(part: Uint8Array): Uint8Array;
+  /** @returns What is left of the plaintext, perhaps nothing. @throws {AuthenticationError} if the tag is not the message's. */
+  final(tag: Uint8Array): Uint8Array;
 }
 
 export interface AeadParameters {
@@ -159,6 +181,8 @@ export interface HostKey {
   rsaRaw(block: Uint8Array): MaybePromise<Uint8Array>;
   /** The shared secret. @param peer The other public key, SubjectPublicKeyInfo on the same curve. */
   agree(peer: Uint8Array): MaybePromise<Uint8Array>;
+  /** ECDSA over a message that the host hashes (FIPS 186-5 section 6.4.1). Optional: it makes signing faster. */
+  createEcdsaSigner?(hash: HashName): HostSigner;
   /** Ed25519 over a message. */
   signEddsa(message: Uint8Array): MaybePromise<Uint8Array>;
 }

@@ -4,7 +4,8 @@ import { inverse, modulo, power, toBytes, toNumber } from "../codec/modular.ts";
 import { encodePublicKey, parsePublicKey, type PublicKey, rsaPublicKey } from "../codec/public-key.ts";
 import { hostCrypto } from "./current.ts";
 import { randomBytes } from "./digests.ts";
-import type { HostKey, RsaPrivateNumbers } from "./host-crypto.ts";
+import type { HashName } from "../codec/hashes.ts";
+import type { HostKey, HostSigner, RsaPrivateNumbers } from "./host-crypto.ts";
 import { checkedPoint, signEcdsa } from "./verify.ts";
 
 /** The primes may be left out: they follow from the others. */
@@ -181,6 +182,11 @@ export class HostPrivateKey {
       if (cause instanceof DataError) throw cause;
       throw new DataError(`${primitive}: the host's cryptography refuses it`, { cause });
     }
+  }
+
+  /** ECDSA over a message in parts, which the host hashes; undefined for other keys, and if the host signs digests only. */
+  ecdsaSigner(hash: HashName): HostSigner | undefined {
+    return this.publicKey.type === "ec" ? this.#required().createEcdsaSigner?.(hash) : undefined;
   }
 
   async #ecdsa(hashed: Uint8Array): Promise<Uint8Array> {

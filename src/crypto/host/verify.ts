@@ -3,7 +3,9 @@ import { curveInfo, decodeEcPoint, type NamedCurve, truncateDigest } from "../co
 import { toBytes, toNumber } from "../codec/modular.ts";
 import type { EcPublicKey, EdwardsPublicKey, RsaPublicKey } from "../codec/public-key.ts";
 import { encodePkcs1Signature, type PssParameters } from "../codec/rsa-padding.ts";
+import type { HashName } from "../codec/hashes.ts";
 import { hostCrypto } from "./current.ts";
+import type { HostVerifier } from "./host-crypto.ts";
 import { isPss } from "./padding.ts";
 
 /**
@@ -64,11 +66,9 @@ function recover(key: RsaPublicKey, signature: Uint8Array): Uint8Array | undefin
 
 /** Compares numbers of the same length, most significant byte first. */
 function isLessThan(a: Uint8Array, b: Uint8Array): boolean {
-  for (const [index, byte] of a.entries()) {
-    const other = b[index] ?? 0;
-    if (byte !== other) return byte < other;
-  }
-  return false;
+  let at = 0;
+  while (at < a.length && a[at] === b[at]) at++;
+  return (a[at] ?? 0) < (b[at] ?? 0);
 }
 
 /** noble's curves, loaded at the first use: Node signs and verifies messages only, and hashes them itself. */
@@ -99,7 +99,7 @@ export async function verifyEcdsa(key: EcPublicKey, hashed: Uint8Array, signatur
   if (signature.length !== 2 * bytes) return false;
   const noble = await nobleCurve(key.curve);
   const host = hostCrypto();
-  if (!host.verifyEcdsa) return noble.verify(signature, hashed, point, AS_IT_IS);
+  if (!host.createEcdsaVerifier) return noble.verify(signature, hashed, point, AS_IT_IS);
 
   // A host verifies messages, which it hashes. But a signature (r, s) of the digest e under the key Q is one of the digest e' under the
   // key Q + tG, t = (e - e') / r: the point (e'G + r(Q + tG)) / s that verification computes is (eG + rQ) / s. So the host is asked about a
@@ -117,11 +117,26 @@ export async function verifyEcdsa(key: EcPublicKey, hashed: Uint8Array, signatur
   const shifted = t === 0n ? own : own.add(Point.BASE.multiplyUnsafe(t));
   // Only a signer that chose it has such a key, and then not the r that it would need.
   if (shifted.is0()) return false;
-  return host.verifyEcdsa({ type: "ec", curve: key.curve, point: shifted.toBytes(false) }, MESSAGE, signature);
+  const verifier = host.createEcdsaVerifier(
+    { type: "ec", curve: key.curve, point: shifted.toBytes(false) },
+    MESSAGE_HASH,
+  );
+  verifier.update(MESSAGE);
+  return verifier.verify(signature);
 }
 
+/**
+ * ECDSA over a message in parts, which the host hashes (FIPS 186-5 section 6.4.2); undefined if it verifies digests only.
+ * @throws {DataError} if the key's point is not on its curve.
+ */
+export function createEcdsaVerifier(key: EcPublicKey, hash: HashName): HostVerifier | undefined {
+  return hostCrypto().createEcdsaVerifier?.(key, hash);
+}
+
+const MESSAGE_HASH = "sha256";
+
 const MESSAGE = new TextEncoder().encode("a message whose hash takes the place of the digest");
-/** SHA-256 of {@link MESSAGE}. */
+/** {@link MESSAGE_HASH} of {@link MESSAGE}. */
 const MESSAGE_DIGEST = fromHex("acad25de2b8bda67942b324cbed77eefccd70043450eef58076762cb0e44810e");
 
 /** The digest as ECDSA takes it (FIPS 186-5 section 6.4.1 step 2). */

@@ -1,7 +1,7 @@
 import type { CallOptions } from "../../async/index.ts";
 import type { Application } from "../application.ts";
 import { CKR } from "../constants/ckr.ts";
-import { CryptokiError, requireBytes } from "../errors.ts";
+import { CryptokiError } from "../errors.ts";
 import { requireMechanism } from "../mechanisms/availability.ts";
 import { hashDigester } from "../mechanisms/operation.ts";
 import { readNoParameter } from "../mechanisms/parameters.ts";
@@ -44,15 +44,7 @@ function digest(application: Application, handle: number, data: Uint8Array, sign
 }
 
 function digestUpdate(application: Application, handle: number, part: Uint8Array, signal?: AbortSignal): Promise<void> {
-  return application.inSession(
-    handle,
-    ({ operations }) =>
-      operations.step("digest", (operation) => {
-        requireBytes(part, "the part");
-        operation.begin().update(part);
-      }),
-    signal,
-  );
+  return application.inSession(handle, ({ operations }) => operations.update("digest", part), signal);
 }
 
 /** The value of a secret key as a part of the message. */

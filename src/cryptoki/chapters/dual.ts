@@ -4,6 +4,7 @@ import type { OperationKind, Operations } from "../sessions/operations.ts";
 import type { CK_SESSION_HANDLE } from "../structures.ts";
 import { type Chapter, SESSION } from "../chapter.ts";
 import { requireBytes } from "../errors.ts";
+import { feed, transformPart } from "../mechanisms/operation.ts";
 
 /**
  * Dual-function cryptographic functions (PKCS#11 3.1 section 5.17): one part for two operations. An error of one ends
@@ -44,10 +45,10 @@ function encryptAlso(
   return application.inSession(
     handle,
     ({ operations }) =>
-      together(operations, other, "encrypt", () => {
-        requireBytes(part, "the part");
-        operations.get(other).begin().update(part);
-        return operations.get("encrypt").begin().update(part);
+      together(operations, other, "encrypt", async () => {
+        const [first, second] = [operations.get(other).begin(), operations.get("encrypt").begin()];
+        await feed(first, part, "the part");
+        return transformPart(second, part);
       }),
     signal,
   );
@@ -64,10 +65,11 @@ function decryptAlso(
   return application.inSession(
     handle,
     ({ operations }) =>
-      together(operations, other, "decrypt", () => {
+      together(operations, other, "decrypt", async () => {
         requireBytes(encryptedPart, "the encrypted part");
-        const part = operations.get("decrypt").begin().update(encryptedPart);
-        operations.get(other).begin().update(part);
+        const [first, second] = [operations.get("decrypt").begin(), operations.get(other).begin()];
+        const part = await transformPart(first, encryptedPart);
+        await feed(second, part, "the part");
         return part;
       }),
     signal,
@@ -75,11 +77,16 @@ function decryptAlso(
 }
 
 /** @throws {CryptokiError} CKR_OPERATION_NOT_INITIALIZED, which ends neither. */
-function together<T>(operations: Operations, one: OperationKind, other: OperationKind, work: () => T): T {
+async function together<T>(
+  operations: Operations,
+  one: OperationKind,
+  other: OperationKind,
+  work: () => Promise<T>,
+): Promise<T> {
   operations.get(one);
   operations.get(other);
   try {
-    return work();
+    return await work();
   } catch (error) {
     operations.cancel(one);
     operations.cancel(other);

@@ -1,7 +1,6 @@
 import type { CallOptions } from "../../async/index.ts";
-import { concatSecret, wipe } from "../../bytes/index.ts";
 import type { Application } from "../application.ts";
-import type { Cipher } from "../mechanisms/family.ts";
+import { transformPart, transformWhole } from "../mechanisms/operation.ts";
 import { decryptOperation, encryptOperation, keyedInit } from "./key-use.ts";
 import type { CK_MECHANISM } from "../mechanisms/declarations.ts";
 import type { CK_OBJECT_HANDLE, CK_SESSION_HANDLE } from "../structures.ts";
@@ -61,28 +60,14 @@ function transform(
       operations.get(direction).requireWhole();
       return operations.finish(direction, ({ stream }) => {
         requireBytes(data, "the data");
-        return whole(stream, data, signal);
+        return transformWhole(stream, data, signal);
       });
     },
     signal,
   );
 }
 
-/** Joins a cipher's output for a whole message, and wipes the parts. */
-export async function whole(stream: Cipher, data: Uint8Array, signal?: AbortSignal): Promise<Uint8Array> {
-  const first = stream.update(data);
-  try {
-    const last = await stream.final(signal);
-    if (first.length === 0) return last;
-    const all = concatSecret(first, last);
-    wipe(last);
-    return all;
-  } finally {
-    wipe(first);
-  }
-}
-
-function transformPart(
+function transformNext(
   application: Application,
   handle: number,
   direction: Direction,
@@ -94,7 +79,7 @@ function transformPart(
     ({ operations }) =>
       operations.step(direction, (operation) => {
         requireBytes(part, "the part");
-        return operation.begin().update(part);
+        return transformPart(operation.begin(), part);
       }),
     signal,
   );
@@ -127,7 +112,7 @@ const encryptUpdate = (
   handle: number,
   part: Uint8Array,
   signal?: AbortSignal,
-): Promise<Uint8Array> => transformPart(application, handle, "encrypt", part, signal);
+): Promise<Uint8Array> => transformNext(application, handle, "encrypt", part, signal);
 
 const encryptFinal = (application: Application, handle: number, signal?: AbortSignal): Promise<Uint8Array> =>
   transformFinal(application, handle, "encrypt", signal);
@@ -146,7 +131,7 @@ const decryptUpdate = (
   handle: number,
   part: Uint8Array,
   signal?: AbortSignal,
-): Promise<Uint8Array> => transformPart(application, handle, "decrypt", part, signal);
+): Promise<Uint8Array> => transformNext(application, handle, "decrypt", part, signal);
 
 const decryptFinal = (application: Application, handle: number, signal?: AbortSignal): Promise<Uint8Array> =>
   transformFinal(application, handle, "decrypt", signal);

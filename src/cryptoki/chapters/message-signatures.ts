@@ -2,6 +2,7 @@ import type { CallOptions } from "../../async/index.ts";
 import type { Application } from "../application.ts";
 import { CKR } from "../constants/ckr.ts";
 import { CryptokiError, requireBytes } from "../errors.ts";
+import { feed } from "../mechanisms/operation.ts";
 import { readNoParameter } from "../mechanisms/parameters.ts";
 import { keyedInit, signMessages, verifyMessages } from "./key-use.ts";
 import type { CK_MECHANISM } from "../mechanisms/declarations.ts";
@@ -81,13 +82,13 @@ function signMessage(
 ): Promise<Uint8Array> {
   return application.inSession(
     handle,
-    ({ operations }) => {
+    async ({ operations }) => {
       const operation = operations.get("message-sign");
       readNoParameter(parameter);
       requireBytes(data, "the data");
       requireNoneOpen(operation);
       const { stream } = operation.one();
-      stream.update(data);
+      await feed(stream, data, "the data");
       return stream.final(signal);
     },
     signal,
@@ -124,9 +125,8 @@ function signMessageNext(
       const message = operation.current;
       try {
         readNoParameter(parameter);
-        requireBytes(part, "the part");
         const stream = message.begin();
-        stream.update(part);
+        await feed(stream, part, "the part");
         if (!last) return undefined;
         const signature = await stream.final(signal);
         operation.end();
@@ -152,14 +152,14 @@ function verifyMessage(
 ): Promise<void> {
   return application.inSession(
     handle,
-    ({ operations }) => {
+    async ({ operations }) => {
       const operation = operations.get("message-verify");
       readNoParameter(parameter);
       requireBytes(data, "the data");
       requireBytes(signature, "the signature");
       requireNoneOpen(operation);
       const { stream } = operation.one();
-      stream.update(data);
+      await feed(stream, data, "the data");
       return stream.final(signature);
     },
     signal,
@@ -182,10 +182,9 @@ function verifyMessageNext(
       const message = operation.current;
       try {
         readNoParameter(parameter);
-        requireBytes(part, "the part");
         if (signature !== null) requireBytes(signature, "the signature");
         const stream = message.begin();
-        stream.update(part);
+        await feed(stream, part, "the part");
         if (signature === null) return;
         await stream.final(signature);
         operation.end();

@@ -176,7 +176,7 @@ const encryptMessageNext = (
     application,
     handle,
     "encrypt",
-    (cipher) => {
+    async (cipher) => {
       requireBytes(part, "the part");
       return cipher.encryptNext(parameter, part, isLast(flags));
     },
@@ -195,7 +195,7 @@ const decryptMessageNext = (
     application,
     handle,
     "decrypt",
-    (cipher) => {
+    async (cipher) => {
       requireBytes(part, "the part");
       return cipher.decryptNext(parameter, part, isLast(flags));
     },
@@ -218,7 +218,7 @@ function withCipher<T>(
   application: Application,
   handle: number,
   direction: Direction,
-  work: (cipher: MessageCipher) => T,
+  work: (cipher: MessageCipher) => T | Promise<T>,
   signal?: AbortSignal,
 ): Promise<T> {
   return application.inSession(handle, ({ operations }) => work(operations.get(`message-${direction}`).stream), signal);
@@ -229,17 +229,17 @@ function withMessage<T>(
   application: Application,
   handle: number,
   direction: Direction,
-  work: (cipher: MessageCipher) => T,
+  work: (cipher: MessageCipher) => Promise<T>,
   signal?: AbortSignal,
 ): Promise<T> {
   return withCipher(
     application,
     handle,
     direction,
-    (cipher) => {
+    async (cipher) => {
       if (!cipher.isOpen) throw new CryptokiError(CKR.OPERATION_NOT_INITIALIZED, "no message was begun");
       try {
-        return work(cipher);
+        return await work(cipher);
       } catch (error) {
         cipher.wipe();
         throw error;

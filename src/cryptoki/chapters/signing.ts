@@ -40,15 +40,7 @@ function sign(application: Application, handle: number, data: Uint8Array, signal
 }
 
 function signUpdate(application: Application, handle: number, part: Uint8Array, signal?: AbortSignal): Promise<void> {
-  return application.inSession(
-    handle,
-    ({ operations }) =>
-      operations.step("sign", (operation) => {
-        requireBytes(part, "the part");
-        operation.begin().update(part);
-      }),
-    signal,
-  );
+  return application.inSession(handle, ({ operations }) => operations.update("sign", part), signal);
 }
 
 function signFinal(application: Application, handle: number, signal?: AbortSignal): Promise<Uint8Array> {

@@ -47,11 +47,11 @@ function verify(
     handle,
     ({ operations }) => {
       operations.get("verify").requireWhole();
-      return operations.finish("verify", ({ stream }) => {
+      return operations.finish("verify", async (operation) => {
         requireBytes(data, "the data");
         requireBytes(signature, "the signature");
-        stream.update(data);
-        return stream.final(signature);
+        await operations.feed(operation, data);
+        return operation.stream.final(signature);
       });
     },
     signal,
@@ -59,15 +59,7 @@ function verify(
 }
 
 function verifyUpdate(application: Application, handle: number, part: Uint8Array, signal?: AbortSignal): Promise<void> {
-  return application.inSession(
-    handle,
-    ({ operations }) =>
-      operations.step("verify", (operation) => {
-        requireBytes(part, "the part");
-        operation.begin().update(part);
-      }),
-    signal,
-  );
+  return application.inSession(handle, ({ operations }) => operations.update("verify", part), signal);
 }
 
 function verifyFinal(

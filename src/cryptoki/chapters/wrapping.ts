@@ -19,7 +19,7 @@ import { isKeyLength, wantedLength } from "../objects/software-objects.ts";
 import type { StoredObject } from "../objects/stored-object.ts";
 import type { Session } from "../sessions/session.ts";
 import type { CK_MECHANISM } from "../mechanisms/declarations.ts";
-import { whole } from "./encryption.ts";
+import { transformWhole } from "../mechanisms/operation.ts";
 import { decryptOperation, encryptOperation, withKeyTemplate } from "./key-use.ts";
 import { storeObject } from "./object-changes.ts";
 
@@ -81,7 +81,7 @@ export function wrapKey(
         const plain = materialOf(object, wrapping);
         const padded = concatSecret(plain, new Uint8Array(paddingOf(plain.length, BLOCKS.get(mechanism.mechanism))));
         try {
-          return await remapReturnValues(OF_KEY, () => whole(stream, padded, signal));
+          return await remapReturnValues(OF_KEY, () => transformWhole(stream, padded, signal));
         } finally {
           wipe(plain, padded);
         }
@@ -163,7 +163,7 @@ export function unwrapKey(
         const given = await withKeyTemplate(readTemplate(template), unwrapping, CKA.UNWRAP_TEMPLATE);
         const made = newObject(given, "unwrap", application.logins.userOf(token));
         const length = wantedLength(made.values);
-        const plain = await remapReturnValues(NAMES, () => whole(stream, wrappedKey, signal));
+        const plain = await remapReturnValues(NAMES, () => transformWhole(stream, wrappedKey, signal));
         try {
           setMaterial(made, plain, length, mechanism.mechanism);
         } finally {

@@ -6,10 +6,11 @@ import {
   blockStream,
   counterStream,
   decryptCcm,
-  decryptGcm,
   type Direction,
   encryptCcm,
   type KeyWrap,
+  openGcm,
+  type OpeningStream,
   sealGcm,
   unwrapKey,
   wrapKey,
@@ -110,9 +111,8 @@ export const gcm: Makers = {
   },
   decrypt: (key, parameter) => {
     const parameters = readGcmParameters(parameter);
-    return opening(parameters.tagLength, (ciphertext, tag) =>
-      decryptGcm({ ...parameters, key: key.value }, ciphertext, tag),
-    );
+    const stream = asCallerError(CKR.MECHANISM_PARAM_INVALID, () => openGcm({ ...parameters, key: key.value }));
+    return openingInParts(stream, parameters.tagLength);
   },
 };
 
@@ -162,6 +162,30 @@ function opening(
     check(length);
     return asCallerError(CKR.ENCRYPTED_DATA_INVALID, () => open(all.subarray(0, length), all.subarray(length)));
   });
+}
+
+/** Decrypts as the message comes, and keeps the plaintext back until its tag, which comes last, is verified. */
+function openingInParts(stream: OpeningStream, tagLength: number): Cipher {
+  /** The last bytes that came: perhaps the tag. */
+  let tail: Uint8Array = new Uint8Array();
+  const plaintext = new Collector(MAX_MESSAGE, CKR.ENCRYPTED_DATA_LEN_RANGE);
+  return {
+    update(part) {
+      const all = concat(tail, part);
+      const length = Math.max(0, all.length - tagLength);
+      tail = all.slice(length);
+      plaintext.add(asCallerError(CKR.ENCRYPTED_DATA_LEN_RANGE, () => stream.update(all.subarray(0, length))));
+      return new Uint8Array();
+    },
+    final() {
+      if (tail.length < tagLength) throw new CryptokiError(CKR.ENCRYPTED_DATA_LEN_RANGE, "shorter than its tag");
+      plaintext.add(asCallerError(CKR.ENCRYPTED_DATA_INVALID, () => stream.final(tail)));
+      return plaintext.take();
+    },
+    wipe: () => {
+      plaintext.wipe();
+    },
+  };
 }
 
 /** Longer than any key. */

@@ -1,10 +1,11 @@
 import {
+  createEcdsaVerifier,
   curveInfo,
   decodeEcPoint,
   decodePoint25519,
-  digest,
   type EcPublicKey,
   type EdwardsPublicKey,
+  Hasher,
   hashLength,
   type KeyShape,
   truncateDigest,
@@ -17,6 +18,7 @@ import { CKF_MECHANISM } from "../constants/ckf.ts";
 import { CKR } from "../constants/ckr.ts";
 import { asCallerError, CryptokiError } from "../errors.ts";
 import type { AgreementScheme, KeySizes, MechanismFamily, SchemeMaker, SignatureScheme } from "./family.ts";
+import { feed } from "./operation.ts";
 import { readEcdhParameters, readEddsaParameters, readNoParameter } from "./parameters.ts";
 
 /** Curve25519, in bits. */
@@ -102,6 +104,8 @@ const ecdsaSignature: SchemeMaker<SignatureScheme> = (shape, hash, parameter) =>
       requireDigest(digest);
       return verifyEcdsa(requirePoint(key), digest, signed);
     },
+    isEcdsa: true,
+    ...(hash && { verifier: () => createEcdsaVerifier(requirePoint(key), hash) }),
   };
 };
 
@@ -125,13 +129,19 @@ const sha1Signature: SchemeMaker<SignatureScheme> = (shape, _hash, parameter) =>
     hash: undefined,
     maxMessage: MAX_MESSAGE,
     signatureLength: signatureLength(key),
-    sign: (user, message, signal) =>
+    sign: async (user, message, signal) =>
       user.primitives.includes("ecdsa")
-        ? user.use("ecdsa", forCurve(digest("sha1", message), key), signal)
+        ? user.use("ecdsa", forCurve(await sha1(message), key), signal)
         : user.use("ecdsa-sha1", message, signal),
-    verify: (message, signed) => verifyEcdsa(requirePoint(key), digest("sha1", message), signed),
+    verify: async (message, signed) => verifyEcdsa(requirePoint(key), await sha1(message), signed),
   };
 };
+
+async function sha1(message: Uint8Array): Promise<Uint8Array> {
+  const hasher = new Hasher("sha1");
+  await feed(hasher, message, "the message");
+  return hasher.digest();
+}
 
 /** CKM_ECDSA_SHA1, which a card may do completely: some cards always hash their input. */
 export const ecdsaSha1: MechanismFamily = {

@@ -1,10 +1,18 @@
 import type { KeyPrimitive } from "../../card/index.ts";
-import type { HashName, KeyShape, RandomSource } from "../../crypto/index.ts";
+import type { HashName, HostVerifier, KeyShape, RandomSource } from "../../crypto/index.ts";
 
 /** The private key of one operation, with its login checks. */
 export interface KeyUser {
   readonly primitives: readonly KeyPrimitive[];
   use(primitive: KeyPrimitive, input: Uint8Array, signal?: AbortSignal): Promise<Uint8Array>;
+  /** ECDSA over a message that the host hashes; undefined if the key signs digests only. */
+  ecdsaSigner?(hash: HashName): MessageSigner | undefined;
+}
+
+/** Hashes a message in parts, and signs it. */
+export interface MessageSigner {
+  update(part: Uint8Array): void;
+  sign(signal?: AbortSignal): Promise<Uint8Array>;
 }
 
 /** A secret key in this process. */
@@ -80,6 +88,10 @@ export interface SignatureScheme {
   sign(key: KeyUser, message: Uint8Array, signal?: AbortSignal): Promise<Uint8Array>;
   /** Whether `signature`, which is {@link signatureLength} long, is the key's over `message`. Errors as {@link sign}. */
   verify(message: Uint8Array, signature: Uint8Array): boolean | Promise<boolean>;
+  /** Whether a signature is plain ECDSA over the hash, which {@link KeyUser.ecdsaSigner} may make. */
+  readonly isEcdsa?: boolean;
+  /** Verifies a message that the host hashes; undefined if it verifies hashes only. */
+  verifier?(): HostVerifier | undefined;
   /** Recovers the message from the signature. @throws {CryptokiError} CKR_SIGNATURE_INVALID. */
   recover?(signature: Uint8Array): Uint8Array;
 }

@@ -144,7 +144,7 @@ export class MessageCipher implements Operation {
   }
 
   /** @param parameter The message's, or null. @returns The whole ciphertext, with the last part. */
-  encryptNext(parameter: unknown, part: Uint8Array, last: boolean): EncryptedMessage | undefined {
+  async encryptNext(parameter: unknown, part: Uint8Array, last: boolean): Promise<EncryptedMessage | undefined> {
     this.#readTag(parameter);
     return this.#next(part, last, (message, all) => this.#seal(message, all));
   }
@@ -153,7 +153,7 @@ export class MessageCipher implements Operation {
    * @param parameter The message's, or null. With the last part it may have the tag.
    * @returns The whole plaintext, with the last part: nothing is returned before its tag is verified.
    */
-  decryptNext(parameter: unknown, part: Uint8Array, last: boolean): Uint8Array | undefined {
+  async decryptNext(parameter: unknown, part: Uint8Array, last: boolean): Promise<Uint8Array | undefined> {
     const tag = this.#readTag(parameter);
     return this.#next(part, last, (message, all) => this.#unseal(tag.length > 0 ? { ...message, tag } : message, all));
   }
@@ -163,13 +163,17 @@ export class MessageCipher implements Operation {
     this.#open = undefined;
   }
 
-  #next<T>(part: Uint8Array, last: boolean, finish: (message: Message, all: Uint8Array) => T): T | undefined {
+  async #next<T>(
+    part: Uint8Array,
+    last: boolean,
+    finish: (message: Message, all: Uint8Array) => T,
+  ): Promise<T | undefined> {
     const open = this.#open;
     if (!open) throw new CryptokiError(CKR.OPERATION_NOT_INITIALIZED, "no message was begun");
     open.parts.update(part);
     if (!last) return undefined;
     this.#open = undefined;
-    const all = open.parts.take();
+    const all = await open.parts.take();
     try {
       return finish(open.message, all);
     } finally {

@@ -1,6 +1,6 @@
 import { memoizeAsync } from "../../async/index.ts";
 import { DataError } from "../../bytes/index.ts";
-import type { CardObject, CardPrivateKey, CardPublicKey, KeyUsage } from "../../card/index.ts";
+import type { CardObject, CardPrivateKey, CardPublicKey, KeyType, KeyUsage } from "../../card/index.ts";
 import {
   type Curve25519,
   decodeEcParameters,
@@ -104,7 +104,7 @@ export function publicKeyObject(
       [CKA.WRAP]: usage.of("decrypt", ["rsa"]),
       [CKA.TRUSTED]: false,
       [CKA.WRAP_TEMPLATE]: {},
-      [CKA.MODULUS_BITS]: async () => (await rsa(key))?.modulusBits,
+      [CKA.MODULUS_BITS]: () => modulusBits(object.type, key),
       [CKA.EC_POINT]: async () => {
         const ec = await elliptic(key);
         return ec && (ec.type === "ec" ? encodeEcPoint(ec.point) : ec.point);
@@ -150,13 +150,23 @@ function keyAttributes(
     // Empty is the standard's default; the certificate of the same CKA_ID contains the subject.
     [CKA.SUBJECT]: new Uint8Array(),
     [CKA.PUBLIC_KEY_INFO]: async () => inDer(await info()),
-    [CKA.MODULUS]: async () => (await rsa(key))?.modulus,
-    [CKA.PUBLIC_EXPONENT]: async () => (await rsa(key))?.publicExponent,
-    [CKA.EC_PARAMS]: async () => {
-      const ec = await elliptic(key);
-      return ec && curveParameters(ec.curve);
-    },
+    [CKA.MODULUS]: async () => (mayBeRsa(family) ? (await rsa(key))?.modulus : undefined),
+    [CKA.PUBLIC_EXPONENT]: async () => (mayBeRsa(family) ? (await rsa(key))?.publicExponent : undefined),
+    [CKA.EC_PARAMS]: () => parametersOf(object.type, family, key),
   };
+}
+
+const mayBeRsa = (family: PublicKey["type"] | undefined): boolean => family === undefined || family === "rsa";
+
+/** CKA_EC_PARAMS, from the card's directory if that has it. */
+async function parametersOf(
+  type: KeyType | undefined,
+  family: PublicKey["type"] | undefined,
+  key: () => Promise<PublicKey>,
+): Promise<Uint8Array | undefined> {
+  if (family === "rsa") return undefined;
+  const ec = type && type.type !== "rsa" ? type : await elliptic(key);
+  return ec && curveParameters(ec.curve);
 }
 
 /** The uses of a key as attributes: known at once if nothing must be read, else read on request. */
@@ -209,6 +219,12 @@ async function rsa(key: () => Promise<PublicKey>): Promise<RsaPublicKey | undefi
   return known.type === "rsa" ? known : undefined;
 }
 
+/** CKA_MODULUS_BITS, from the card's directory if that has it. */
+async function modulusBits(type: KeyType | undefined, key: () => Promise<PublicKey>): Promise<number | undefined> {
+  if (type) return type.type === "rsa" ? type.modulusBits : undefined;
+  return (await rsa(key))?.modulusBits;
+}
+
 async function elliptic(key: () => Promise<PublicKey>): Promise<Exclude<PublicKey, RsaPublicKey> | undefined> {
   const known = await key();
   return known.type === "rsa" ? undefined : known;
@@ -255,6 +271,8 @@ export function privateKeyObject(
       [CKA.ALLOWED_MECHANISMS]: allowedFor(object, key, allowedMechanisms),
       [CKA.LOCAL]: local,
       [CKA.DERIVE]: usage.of("derive", ["ec", "montgomery"]),
+      // Not in the standard for a private key; other modules have it too, and a signature is as long.
+      [CKA.MODULUS_BITS]: () => modulusBits(object.type, key),
       [CKA.SENSITIVE]: true,
       [CKA.DECRYPT]: usage.of("decrypt", ["rsa"]),
       [CKA.SIGN]: usage.of("sign"),

@@ -1,6 +1,7 @@
 import type { CallOptions } from "../../async/index.ts";
 import type { AuthenticatedUse, CardObject, KeyPrimitive, PresenceSearch } from "../../card/index.ts";
-import type { KeyShape, PublicKey } from "../../crypto/index.ts";
+import type { HashName, KeyShape, PublicKey } from "../../crypto/index.ts";
+import type { MessageSigner } from "../mechanisms/family.ts";
 import { AttributeSet, type AttributeSources } from "../attributes/attribute-set.ts";
 import { FOOTNOTE, type Rules } from "../attributes/tables.ts";
 
@@ -19,6 +20,8 @@ export interface PrivateKey {
   use(primitive: KeyPrimitive, input: Uint8Array, options?: CallOptions): Promise<Uint8Array>;
   /** Verifies the PIN for one use, and keeps the card for it; left out where a login by itself is as good ({@link CardToken.authenticate}). */
   authenticate?(pin: Uint8Array | null, options?: CallOptions): Promise<AuthenticatedUse>;
+  /** ECDSA over a message that the host hashes; undefined if the key signs digests only. */
+  ecdsaSigner?(hash: HashName): MessageSigner | undefined;
   /** Overwrites the key, where it is in this process. */
   wipe?(): void;
 }

@@ -5,6 +5,7 @@ import {
   decodePoint25519,
   encodeEcPoint,
   encodePublicKey,
+  type HashName,
   HostPrivateKey,
   type PublicKey,
   type RsaPrivateNumbers,
@@ -18,6 +19,7 @@ import { CKA } from "../constants/cka.ts";
 import { CKR } from "../constants/ckr.ts";
 import { asCallerError, asCallerErrorAsync, CryptokiError } from "../errors.ts";
 import { curveOf, curveParameters } from "./card-keys.ts";
+import type { MessageSigner } from "../mechanisms/family.ts";
 import type { KeyMaterial, PrivateKey } from "./object-copy.ts";
 
 /** A public key with its numbers in the standard's form: without leading zeros, the point uncompressed. */
@@ -99,11 +101,30 @@ class SoftwarePrivateKey implements PrivateKey {
 
   /** @throws {CryptokiError} CKR_KEY_HANDLE_INVALID after {@link wipe}; CKR_ENCRYPTED_DATA_INVALID for a number not below the modulus. */
   async use(primitive: KeyPrimitive, input: Uint8Array): Promise<Uint8Array> {
-    const key = this.#key;
-    if (!key) throw new CryptokiError(CKR.KEY_HANDLE_INVALID, "the key was destroyed meanwhile");
+    const key = this.#required();
     const own = this.#primitives.find((each) => each === primitive);
     if (!own) throw new CryptokiError(CKR.KEY_FUNCTION_NOT_PERMITTED);
     return asCallerErrorAsync(BLAMED[own], () => key.compute(own, input));
+  }
+
+  ecdsaSigner(hash: HashName): MessageSigner | undefined {
+    const signer = this.#key?.ecdsaSigner(hash);
+    return (
+      signer && {
+        update: (part) => {
+          signer.update(part);
+        },
+        sign: async () => {
+          this.#required();
+          return asCallerErrorAsync(BLAMED.ecdsa, async () => signer.sign());
+        },
+      }
+    );
+  }
+
+  #required(): HostPrivateKey {
+    if (this.#key) return this.#key;
+    throw new CryptokiError(CKR.KEY_HANDLE_INVALID, "the key was destroyed meanwhile");
   }
 
   wipe(): void {

@@ -1,10 +1,10 @@
 import { type CallOptions, untilAborted } from "../../async/index.ts";
 import { wipe } from "../../bytes/index.ts";
 import { afterReset, type AuthenticatedUse, CardError, checkedResult, type KeyPrimitive } from "../../card/index.ts";
-import type { KeyShape, PublicKey } from "../../crypto/index.ts";
+import type { HashName, KeyShape, PublicKey } from "../../crypto/index.ts";
 import { CKR } from "../constants/ckr.ts";
 import { cancelled, CryptokiError } from "../errors.ts";
-import type { KeyUser } from "../mechanisms/family.ts";
+import type { KeyUser, MessageSigner } from "../mechanisms/family.ts";
 import type { ObjectLife, PrivateKey } from "../objects/object-copy.ts";
 import type { Token } from "../slots/token.ts";
 import type { Login, Logins, Pin } from "./logins.ts";
@@ -82,9 +82,27 @@ export class GuardedKey implements KeyUser {
    *   was replaced before this use; the card's errors.
    */
   async use(primitive: KeyPrimitive, input: Uint8Array, signal?: AbortSignal): Promise<Uint8Array> {
+    if (!this.primitives.includes(primitive)) throw new CryptokiError(CKR.KEY_FUNCTION_NOT_PERMITTED);
+    return this.#guarded((user) => user.use(primitive, input, { signal }), signal);
+  }
+
+  /** Its `sign` is a {@link use} of the key. */
+  ecdsaSigner(hash: HashName): MessageSigner | undefined {
+    const signer = this.#key.ecdsaSigner?.(hash);
+    return (
+      signer && {
+        update: (part) => {
+          signer.update(part);
+        },
+        sign: (signal) => this.#guarded(() => signer.sign(signal), signal),
+      }
+    );
+  }
+
+  async #guarded(work: Work, signal?: AbortSignal): Promise<Uint8Array> {
     let result: Uint8Array;
     try {
-      result = await this.#use(primitive, input, signal);
+      result = await this.#use(work, signal);
     } catch (cause) {
       // The new key may give a wrong result, or refuse a number that is too large for it.
       if (!(cause instanceof CardError && this.#life.ended)) throw cause;
@@ -95,12 +113,11 @@ export class GuardedKey implements KeyUser {
     throw new CryptokiError(CKR.KEY_HANDLE_INVALID, REPLACED);
   }
 
-  async #use(primitive: KeyPrimitive, input: Uint8Array, signal?: AbortSignal): Promise<Uint8Array> {
+  async #use(work: Work, signal?: AbortSignal): Promise<Uint8Array> {
     const key = this.#key;
-    if (!this.primitives.includes(primitive)) throw new CryptokiError(CKR.KEY_FUNCTION_NOT_PERMITTED);
     // Frees the session at an abort, also during a read of the card, which continues for all callers.
     let user: Pick<PrivateKey, "use"> = key;
-    const use = (): Promise<Uint8Array> => untilAborted(user.use(primitive, input, { signal }), signal, cancelled);
+    const use = (): Promise<Uint8Array> => untilAborted(work(user), signal, cancelled);
     if (!this.#needsLogin) return afterReset(use);
     if (this.alwaysAuthenticate && !this.#held) await this.#authenticateWithKept(signal);
     const held = this.#held;
@@ -116,6 +133,9 @@ export class GuardedKey implements KeyUser {
     return this.#logins.use(this.#token, this.alwaysAuthenticate, use);
   }
 }
+
+/** A use of the key itself, or of the key for which the card is kept. */
+type Work = (user: Pick<PrivateKey, "use">) => Promise<Uint8Array>;
 
 const REPLACED = "the key was destroyed or replaced meanwhile; find it again with C_FindObjects";
 const PIN_FIRST = "this key needs its PIN before each use: C_Login with CKU_CONTEXT_SPECIFIC after the ...Init";

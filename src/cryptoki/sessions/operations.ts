@@ -1,10 +1,10 @@
 import { equalBytes } from "../../bytes/index.ts";
 import { randomBytes } from "../../crypto/index.ts";
 import { CKR } from "../constants/ckr.ts";
-import { CryptokiError, requireBytes } from "../errors.ts";
+import { CryptokiError } from "../errors.ts";
 import type { Cipher, Digester, Signer, Operation, Verifier } from "../mechanisms/family.ts";
 import type { MessageCipher } from "../mechanisms/message-cipher.ts";
-import type { Recoverer } from "../mechanisms/operation.ts";
+import { feed, type Recoverer } from "../mechanisms/operation.ts";
 import type { Search } from "../objects/search.ts";
 import type { Token, TokenCard } from "../slots/token.ts";
 import type { GuardedKey } from "./guarded-key.ts";
@@ -209,14 +209,36 @@ export class Operations {
     }
   }
 
+  /** A step that gives a part of a message to the operation. Errors as of {@link step} and {@link SessionOperation.begin}. */
+  update(kind: "digest" | "sign" | "verify", part: Uint8Array): Promise<void> {
+    return this.step(kind, (operation) => {
+      const turns = feed(operation.begin(), part, "the part");
+      return turns && this.#afterTurns(kind, operation, turns);
+    });
+  }
+
+  /** Gives a message to a verification, as {@link feed}. */
+  async feed(operation: SessionOperation<Verifier>, data: Uint8Array): Promise<void> {
+    const turns = feed(operation.stream, data, "the data");
+    if (turns) await this.#afterTurns("verify", operation, turns);
+  }
+
+  /** Waits while a long input is processed. @throws {CryptokiError} CKR_DEVICE_REMOVED, CKR_KEY_HANDLE_INVALID if card or key have gone. */
+  async #afterTurns(kind: OperationKind, operation: { requireKey(): void }, turns: Promise<unknown>): Promise<void> {
+    await turns;
+    if (this.#active[kind] !== operation)
+      throw new CryptokiError(CKR.DEVICE_REMOVED, "the session was closed meanwhile");
+    operation.requireKey();
+  }
+
   /** Takes a message in one call, and ends the operation. Errors as of {@link finish} and {@link SessionOperation.requireWhole}. */
   async whole(kind: "digest" | "sign" | "sign-recover", data: Uint8Array, signal?: AbortSignal): Promise<Uint8Array> {
     const operation = this.get(kind);
     operation.requireWhole();
     try {
       operation.requireKey();
-      requireBytes(data, "the data");
-      operation.stream.update(data);
+      const turns = feed(operation.stream, data, "the data");
+      if (turns) await this.#afterTurns(kind, operation, turns);
       return await operation.stream.final(signal);
     } finally {
       this.cancel(kind);

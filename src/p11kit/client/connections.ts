@@ -12,6 +12,8 @@ export interface Connection {
 export class Connections {
   readonly #options: LinkOptions;
   readonly #closing = new AbortController();
+  /** The connection, while there is one. */
+  open: Connection | undefined;
   #last: Connection | undefined;
 
   constructor(options: LinkOptions) {
@@ -29,8 +31,10 @@ export class Connections {
     const link = await Link.open(this.#options, this.#closing.signal);
     const connection = { link, handles: new Handles(this.#last?.handles) };
     this.#last = connection;
+    this.open = connection;
     void link.ended.then(() => {
       this.get.clear();
+      this.open = undefined;
       // A command may still run after it closed its streams.
       return link.close();
     });

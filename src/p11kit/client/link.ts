@@ -3,11 +3,11 @@ import { once } from "node:events";
 import { connect } from "node:net";
 import { Duplex } from "node:stream";
 import { Deadline, throwIfAborted, untilAborted } from "../../async/index.ts";
-import { DataError, utf8, wipe } from "../../bytes/index.ts";
+import { DataError, wipe } from "../../bytes/index.ts";
 import { CKR, CryptokiError } from "../../cryptoki/index.ts";
 import { messageOf, P11KitError, type ServerAddress } from "../address.ts";
-import { callOf, type Named } from "../wire/calls.ts";
-import { encodeFrame, FrameReader } from "../wire/frame.ts";
+import { CALLS, type Named } from "../wire/calls.ts";
+import { FrameReader } from "../wire/frame.ts";
 import { decodeReply, encodeRequest, type Reply, type Request } from "../wire/message.ts";
 import type { Dialect } from "../wire/values.ts";
 
@@ -75,13 +75,16 @@ async function openCommand([program = "", ...args]: readonly string[]): Promise<
   };
 }
 
-/** The module name in p11-kit's own requests. */
-const OPTIONS = utf8("client");
 /** The first call id in p11-kit's own requests. */
 const FIRST_CODE = 0x10;
 const LAST_CODE = 0xffffffff;
 
-const plain = (name: string): Request => ({ call: callOf(name, 0), args: [], room: 0, wanted: [] });
+function plain(name: "C_Initialize" | "C_Finalize"): Request {
+  const call = CALLS.find((one) => one.name === name);
+  if (!call) throw new Error(`no call ${name}`);
+  return { call, args: [], room: 0, wanted: [] };
+}
+
 const INITIALIZE = plain("C_Initialize");
 const FINALIZE = plain("C_Finalize");
 
@@ -98,26 +101,40 @@ export interface LinkOptions {
   readonly patience: number;
 }
 
+/** A call that waits for its answer. */
+interface PendingCall {
+  readonly request: Request;
+  readonly resolve: (reply: Reply) => void;
+  readonly reject: (error: unknown) => void;
+  readonly signal: AbortSignal | undefined;
+}
+
 /** A connection to a server: any number of concurrent calls, answered in any order. */
 export class Link {
   readonly #transport: Transport;
   readonly #frames: FrameReader;
-  readonly #waiting = new Map<
-    number,
-    { readonly resolve: (body: Uint8Array) => void; readonly reject: (error: unknown) => void }
-  >();
+  readonly #pending = new Map<number, PendingCall>();
   /** Resolves when the connection is over. */
   readonly ended: Promise<void>;
+  #resolveEnded = (): void => undefined;
   #code = FIRST_CODE;
   #broken: CryptokiError | undefined;
   /** The negotiated version of the protocol. */
   readonly dialect: Dialect;
 
-  private constructor(transport: Transport, frames: FrameReader, dialect: Dialect) {
+  /** @param chunk What has arrived of the server's answers. */
+  private constructor(transport: Transport, chunk: Uint8Array, limit: number, dialect: Dialect) {
+    const { stream } = transport;
     this.#transport = transport;
-    this.#frames = frames;
+    this.#frames = new FrameReader(limit, this.#answer);
     this.dialect = dialect;
-    this.ended = this.#read();
+    this.ended = new Promise((resolve) => {
+      this.#resolveEnded = resolve;
+    });
+    stream.on("end", this.#end).on("close", this.#end);
+    this.#receive(chunk);
+    stream.on("data", this.#receive);
+    stream.resume();
   }
 
   /**
@@ -158,17 +175,19 @@ export class Link {
     const { stream } = transport;
     // The end of the input reports a broken connection.
     stream.on("error", () => undefined);
-    let agreed: number | undefined;
+    let first: Uint8Array | undefined;
     try {
       stream.write(Uint8Array.of(offered));
-      const frames = new FrameReader(arrivals(stream), options.messageLimit);
-      agreed = await inTime(frames.opening());
+      first = await inTime(firstChunk(stream));
+      const [agreed] = first ?? [];
       // p11-kit's encoding depends on its build, and before 0.25.6 no server answers 2: the answered version tells the
       // encoding.
-      if (agreed !== undefined) return new Link(transport, frames, { offered: Math.min(agreed, offered) });
+      if (first && agreed !== undefined) {
+        return new Link(transport, first.subarray(1), options.messageLimit, { offered: Math.min(agreed, offered) });
+      }
     } finally {
       // Kills the command only if we gave up, not if it closed the connection itself.
-      if (agreed === undefined) await transport.close(AbortSignal.abort());
+      if (first === undefined) await transport.close(AbortSignal.abort());
     }
     return undefined;
   }
@@ -179,42 +198,26 @@ export class Link {
    *   when `signal` aborts: the server continues, and its answer is dropped.
    */
   async call(request: Request, signal?: AbortSignal): Promise<Reply> {
-    const body = this.#encode(request);
+    const code = this.#nextCode();
+    const frame = this.#encode(code, request);
     throwIfAborted(signal, cancelled);
     if (this.#broken) throw this.#broken;
-    const code = this.#nextCode();
-    const answer = new Promise<Uint8Array>((resolve, reject) => {
-      this.#waiting.set(code, { resolve, reject });
+    const answer = new Promise<Reply>((resolve, reject) => {
+      this.#pending.set(code, { request, resolve, reject, signal });
     });
-    const frame = encodeFrame(code, body, OPTIONS);
-    wipe(body);
     this.#transport.stream.write(frame, () => {
       wipe(frame);
     });
-    try {
-      return this.#decode(await untilAborted(answer, signal, cancelled), request);
-    } catch (error) {
-      if (signal?.aborted) answer.then(wipe, () => undefined);
-      throw error;
-    }
+    return untilAborted(answer, signal, cancelled);
   }
 
-  #encode(request: Request): Uint8Array {
+  #encode(code: number, request: Request): Uint8Array {
     try {
-      return encodeRequest(request, this.dialect);
+      return encodeRequest(code, request, this.dialect);
     } catch (cause) {
       if (cause instanceof CryptokiError) throw cause;
       // Callers in JavaScript may pass any value.
       throw new CryptokiError(CKR.ARGUMENTS_BAD, undefined, { cause });
-    }
-  }
-
-  #decode(body: Uint8Array, request: Request): Reply {
-    try {
-      return decodeReply(body, request, this.dialect);
-    } catch (error) {
-      if (!(error instanceof DataError)) throw error;
-      throw this.#break(error);
     }
   }
 
@@ -223,23 +226,43 @@ export class Link {
     do {
       code = this.#code;
       this.#code = code >= LAST_CODE ? FIRST_CODE : code + 1;
-    } while (this.#waiting.has(code));
+    } while (this.#pending.has(code));
     return code;
   }
 
-  async #read(): Promise<void> {
+  readonly #receive = (chunk: Uint8Array): void => {
     try {
-      for (let frame = await this.#frames.next(); frame; frame = await this.#frames.next()) {
-        const waiting = this.#waiting.get(frame.code);
-        if (!waiting) throw new DataError("the server sent an answer without a request");
-        this.#waiting.delete(frame.code);
-        waiting.resolve(frame.body);
-      }
+      this.#frames.push(chunk);
+    } catch (error) {
+      this.#break(error);
+    }
+  };
+
+  /** @throws {DataError} if the server does not speak the protocol. */
+  readonly #answer = (code: number, body: Uint8Array): void => {
+    const pending = this.#pending.get(code);
+    if (this.#broken) return;
+    if (!pending) throw new DataError("the server sent an answer without a request");
+    this.#pending.delete(code);
+    if (pending.signal?.aborted === true) {
+      wipe(body);
+      return;
+    }
+    try {
+      pending.resolve(decodeReply(body, pending.request, this.dialect));
+    } catch (error) {
+      pending.reject(error instanceof DataError ? this.#break(error) : error);
+    }
+  };
+
+  readonly #end = (): void => {
+    try {
+      this.#frames.end();
       this.#break(new P11KitError("the server closed the connection"));
     } catch (error) {
       this.#break(error);
     }
-  }
+  };
 
   /** Ends the connection: all calls fail with this error. */
   #break(cause: unknown): CryptokiError {
@@ -249,8 +272,9 @@ export class Link {
       `the connection to the server is broken: ${reason}; the server may have carried out this call`,
       { cause },
     );
-    for (const { reject } of this.#waiting.values()) reject(this.#broken);
-    this.#waiting.clear();
+    for (const { reject } of this.#pending.values()) reject(this.#broken);
+    this.#pending.clear();
+    this.#resolveEnded();
     this.#transport.stream.destroy();
     return this.#broken;
   }
@@ -317,11 +341,17 @@ export class Handles {
 
 const cancelled = (cause: unknown): CryptokiError => new CryptokiError(CKR.FUNCTION_CANCELED, undefined, { cause });
 
-/** Ends, without an error, when the stream breaks. */
-async function* arrivals(stream: Transport["stream"]): AsyncGenerator<Uint8Array> {
-  try {
-    for await (const chunk of stream) yield chunk as Uint8Array;
-  } catch {
-    // A broken connection counts as its end.
-  }
+/** The first bytes from a server, after which the stream is paused; undefined if it ends without any. */
+function firstChunk(stream: Duplex): Promise<Uint8Array | undefined> {
+  return new Promise((resolve) => {
+    const end = (): void => {
+      resolve(undefined);
+    };
+    stream.once("data", (chunk: Uint8Array) => {
+      stream.pause();
+      stream.off("end", end).off("close", end);
+      resolve(chunk);
+    });
+    stream.once("end", end).once("close", end);
+  });
 }

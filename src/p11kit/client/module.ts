@@ -1,7 +1,7 @@
 import { CKR, CryptokiError, type CryptokiFunctions, FUNCTIONS } from "../../cryptoki/index.ts";
 import { parseServerAddress } from "../address.ts";
 import { type CallOptions, signalOf, throwIfAborted } from "../../async/index.ts";
-import { type Call, callOf } from "../wire/calls.ts";
+import { type Call, callsOf } from "../wire/calls.ts";
 import { DEFAULT_MESSAGE_LIMIT } from "../wire/frame.ts";
 import type { Reply, Request } from "../wire/message.ts";
 import { fetchAttributes } from "./attributes.ts";
@@ -63,6 +63,7 @@ export class P11KitModule implements AsyncDisposable {
 
   static {
     for (const [name, { parameters }] of FUNCTIONS) {
+      const calls = callsOf(name);
       Object.defineProperty(P11KitModule.prototype, name, {
         configurable: true,
         writable: true,
@@ -70,7 +71,7 @@ export class P11KitModule implements AsyncDisposable {
           const signal = signalOf(args[parameters.length] as CallOptions | undefined, badArgument);
           if (name === "C_Initialize") return this.#initialize(signal);
           if (name === "C_Finalize") return this.#finalize(signal);
-          return this.#invoke(name, args, signal);
+          return this.#invoke(calls, name, args, signal);
         },
       });
     }
@@ -98,28 +99,33 @@ export class P11KitModule implements AsyncDisposable {
   }
 
   async #finalize(signal?: AbortSignal): Promise<void> {
-    const connections = this.#initialized();
+    const connections = this.#connections;
+    if (!connections) throw new CryptokiError(CKR.CRYPTOKI_NOT_INITIALIZED);
     this.#connections = undefined;
     await connections.close(signal);
   }
 
-  #initialized(): Connections {
-    if (this.#connections) return this.#connections;
-    throw new CryptokiError(CKR.CRYPTOKI_NOT_INITIALIZED);
-  }
-
-  async #invoke(name: string, args: readonly unknown[], signal: AbortSignal | undefined): Promise<unknown> {
-    const connections = this.#initialized();
+  /** @param calls The call of the function in each version of the protocol. */
+  async #invoke(
+    calls: ReturnType<typeof callsOf>,
+    name: string,
+    args: readonly unknown[],
+    signal: AbortSignal | undefined,
+  ): Promise<unknown> {
+    const connections = this.#connections;
+    if (!connections) throw new CryptokiError(CKR.CRYPTOKI_NOT_INITIALIZED);
     if (PARALLEL.has(name)) throw new CryptokiError(CKR.FUNCTION_NOT_PARALLEL);
-    const { link, handles } = await connected(connections, CKR.DEVICE_ERROR, signal);
-    const call = callOf(name, link.dialect.offered);
+    const { link, handles } = connections.open ?? (await connected(connections, CKR.DEVICE_ERROR, signal));
+    const call = calls[Math.min(link.dialect.offered, calls.length - 1)];
+    if (!call) throw new CryptokiError(CKR.FUNCTION_NOT_SUPPORTED, "p11-kit's protocol does not carry this function");
     const own: unknown[] = [];
-    for (const [index, part] of call.parameters.entries()) {
-      own.push("names" in part ? handles.toServer(part.names, args[index]) : args[index]);
+    for (const part of call.parameters) {
+      const arg = args[own.length];
+      own.push("names" in part ? handles.toServer(part.names, arg) : arg);
     }
     const ask = async (room = 0, wanted: Request["wanted"] = []): Promise<Reply> => {
       const reply = await link.call({ call, args: own, room, wanted }, signal);
-      return withHandles(reply, call, handles);
+      return reply.kind === "bytes" ? reply : withHandles(reply, call, handles);
     };
 
     if (call.result.kind === "attributes") {

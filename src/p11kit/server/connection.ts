@@ -5,7 +5,7 @@ import { Deadline, onAbort } from "../../async/index.ts";
 import { copySecret, DataError, secretBytes, wipe } from "../../bytes/index.ts";
 import { CKR, CryptokiError, type CryptokiFunctions } from "../../cryptoki/index.ts";
 import { P11KitError } from "../address.ts";
-import { DEFAULT_MESSAGE_LIMIT, encodeFrame, type Frame, FrameBudget, FrameReader } from "../wire/frame.ts";
+import { DEFAULT_MESSAGE_LIMIT, FrameBudget, FrameReader } from "../wire/frame.ts";
 import { decodeRequest, encodeError, encodeReply, type Request, UnknownCallError } from "../wire/message.ts";
 import type { Dialect } from "../wire/values.ts";
 import { answer, type Caller, hostKeyQueue } from "./dispatch.ts";
@@ -117,11 +117,15 @@ class Connection {
   readonly #stream: Duplex;
   readonly #application: CryptokiFunctions;
   readonly #limit: number;
-  readonly #received: (bytes: number) => void;
+  readonly #frames: FrameReader;
   readonly #gone = new AbortController();
   readonly #calls = new Set<Promise<void>>();
   readonly #outputs: KeptOutputs;
   readonly #hold: (bytes: number) => void;
+  /** From the opening on. */
+  #caller: Caller | undefined;
+  /** Pending calls, until the stream has accepted their answers. */
+  #pending = 0;
   /** Bytes of the pending requests, and of the answers that they need. */
   #load = 0;
 
@@ -131,14 +135,16 @@ class Connection {
     limit: number,
     { budget, load }: Required<Pick<ConnectionOptions, "budget" | "load">>,
   ) {
-    this.#received = budget.receiver(() => stream.destroy());
+    const received = budget.receiver(() => stream.destroy());
+    this.#frames = new FrameReader(limit, this.#begin, received);
     this.#hold = load.holder(() => stream.destroy());
     this.#stream = stream;
     this.#application = application;
     this.#limit = limit;
     this.#outputs = new KeptOutputs(2 * limit);
-    // Every pending call adds a listener.
+    // Every pending call adds a listener; this one keeps the signal's own listener from coming and going with each.
     setMaxListeners(0, this.#gone.signal);
+    onAbort(this.#gone.signal, () => undefined);
     // A client that disconnects breaks the stream, which is normal; every read and write notices the end itself.
     stream.on("error", () => undefined);
     stream.on("close", () => {
@@ -146,24 +152,50 @@ class Connection {
     });
   }
 
-  async serve(): Promise<void> {
-    const frames = new FrameReader(arrivals(this.#stream), this.#limit, this.#received);
-    const offered = await frames.opening();
-    if (offered === undefined) return;
-    await this.#send(Uint8Array.of(Math.min(offered, VERSION)));
-    const caller: Caller = {
+  /**
+   * Resolves when the stream has ended.
+   * @throws {DataError} if the client does not speak the protocol.
+   */
+  serve(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const end = (): void => {
+        try {
+          this.#frames.end();
+          resolve();
+        } catch (error) {
+          // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors -- caught as it is
+          reject(error);
+        }
+      };
+      const take = (chunk: Uint8Array): void => {
+        try {
+          this.#frames.push(this.#caller ? chunk : this.#open(chunk));
+        } catch (error) {
+          this.#stream.off("data", take);
+          // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors -- caught as it is
+          reject(error);
+        }
+      };
+      this.#stream.on("data", take).on("end", end).on("close", end);
+      if (this.#stream.closed) end();
+    });
+  }
+
+  /** Answers the byte with which the client begins. @returns What comes after it. */
+  #open(chunk: Uint8Array): Uint8Array {
+    const [offered] = chunk;
+    if (offered === undefined) return chunk;
+    this.#write(Uint8Array.of(Math.min(offered, VERSION)), () => undefined);
+    this.#caller = {
       application: this.#application,
       dialect: { offered },
       outputs: this.#outputs,
       signing: new SigningKeys(),
       hostKeys: hostKeyQueue(),
       limit: this.#limit,
-      signal: this.#gone.signal,
+      options: { signal: this.#gone.signal },
     };
-    for (let frame = await frames.next(); frame; frame = await frames.next()) {
-      this.#begin(frame, caller);
-      await this.#room();
-    }
+    return chunk.subarray(1);
   }
 
   /** Ends what the client left open: aborts its own calls, and nothing that it shares with others. */
@@ -177,65 +209,42 @@ class Connection {
   }
 
   /** Starts a request without waiting for it. */
-  #begin({ code, body }: Frame, caller: Caller): void {
-    const busy = this.#calls.size >= MAX_CALLS || this.#load > 4 * this.#limit;
+  readonly #begin = (code: number, body: Uint8Array): void => {
+    const caller = this.#caller;
+    if (!caller) return;
+    const busy = this.#pending >= MAX_CALLS || this.#load > 4 * this.#limit;
     const request = busy ? CKR.HOST_MEMORY : readRequest(body, caller.dialect);
-    const weight = body.length + (typeof request === "number" ? 0 : promised(request));
+    // An answer whose length the client chooses counts too.
+    const promised = typeof request === "object" && request.call.isOutputOfAmount ? request.room : 0;
+    const weight = body.length + promised;
+    this.#pending++;
     this.#hold((this.#load += weight));
-    const work = this.#carryOut(code, request, caller).finally(() => {
+    const call = respond(code, request, caller).then((frame) => {
       // The request may have contained a PIN.
       wipe(body);
-      this.#hold((this.#load -= weight));
-      this.#calls.delete(work);
-    });
-    this.#calls.add(work);
-  }
-
-  async #carryOut(code: number, request: Request | number, caller: Caller): Promise<void> {
-    const body = typeof request === "number" ? encodeError(request) : await respond(request, caller);
-    const frame = encodeFrame(code, body);
-    wipe(body);
-    await this.#send(frame);
-    wipe(frame);
-  }
-
-  /** Resolves when the stream has accepted the bytes, or is closed. */
-  #send(bytes: Uint8Array): Promise<void> {
-    return new Promise((resolve) => {
-      if (this.#stream.destroyed || !this.#stream.writable) resolve();
-      else {
-        this.#stream.write(bytes, () => {
-          resolve();
-        });
-      }
-    });
-  }
-
-  /** Back-pressure: waits while the client does not read replies. */
-  async #room(): Promise<void> {
-    while (this.#stream.writableNeedDrain && !this.#stream.destroyed) {
-      await new Promise<void>((resolve) => {
-        const go = (): void => {
-          this.#stream.off("drain", go).off("close", go);
-          resolve();
-        };
-        this.#stream.on("drain", go).on("close", go);
+      this.#calls.delete(call);
+      this.#write(frame, () => {
+        wipe(frame);
+        this.#pending--;
+        this.#hold((this.#load -= weight));
       });
-    }
+    });
+    this.#calls.add(call);
+  };
+
+  /** @param done Called when the stream has accepted the bytes, or is closed. */
+  #write(bytes: Uint8Array, done: () => void): void {
+    if (this.#stream.destroyed || !this.#stream.writable) done();
+    // Back-pressure: reads no more requests while the client does not read replies.
+    else if (!this.#stream.write(bytes, done)) this.#awaitDrain();
+  }
+
+  #awaitDrain(): void {
+    if (this.#stream.isPaused()) return;
+    this.#stream.pause();
+    this.#stream.once("drain", () => this.#stream.resume());
   }
 }
-
-/** Ends, without an error, when the stream breaks. */
-async function* arrivals(stream: Duplex): AsyncGenerator<Uint8Array> {
-  try {
-    for await (const chunk of stream) yield chunk as Uint8Array;
-  } catch {
-    // A broken connection counts as its end.
-  }
-}
-
-/** Bytes of an answer whose length the client chooses. */
-const promised = ({ call, room }: Request): number => (call.result.kind === "bytes" && call.amountAt >= 0 ? room : 0);
 
 /** The parsed request, or its error. */
 function readRequest(body: Uint8Array, dialect: Dialect): Request | number {
@@ -249,17 +258,18 @@ function readRequest(body: Uint8Array, dialect: Dialect): Request | number {
   }
 }
 
-/** The body of the response; never rejects. */
-async function respond(request: Request, caller: Caller): Promise<Uint8Array> {
+/** The response; never rejects. @param request The error of a request that could not be parsed. */
+async function respond(code: number, request: Request | number, caller: Caller): Promise<Uint8Array> {
   try {
+    if (typeof request === "number") return encodeError(code, request);
     const reply = await answer(request, caller);
-    const body = encodeReply(request.call, reply, caller.dialect);
-    // The body now holds the plaintext.
+    const frame = encodeReply(code, request.call, reply, caller.dialect);
+    // The frame now holds the plaintext.
     if (reply.kind === "bytes" && "bytes" in reply.value) wipe(reply.value.bytes);
-    return body;
+    return frame;
   } catch (error) {
-    if (error instanceof CryptokiError) return encodeError(error.rv);
-    return encodeError(error instanceof DataError ? CKR.DEVICE_ERROR : CKR.GENERAL_ERROR);
+    if (error instanceof CryptokiError) return encodeError(code, error.rv);
+    return encodeError(code, error instanceof DataError ? CKR.DEVICE_ERROR : CKR.GENERAL_ERROR);
   }
 }
 

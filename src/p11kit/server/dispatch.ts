@@ -1,4 +1,4 @@
-import { SerialQueue } from "../../async/index.ts";
+import { type CallOptions, SerialQueue } from "../../async/index.ts";
 import {
   AttributeError,
   type AttributeValue,
@@ -72,8 +72,7 @@ export function hostKeyQueue(): SerialQueue {
 const GENERATE: ReadonlySet<string> = new Set(["C_GenerateKey", "C_GenerateKeyPair"]);
 
 /** A template with CKA_TOKEN true makes the card generate the key. */
-function makesHostKey({ call, args }: Request): boolean {
-  if (!GENERATE.has(call.function)) return false;
+function makesHostKey({ args }: Request): boolean {
   const template = args.at(-1) as Template | undefined;
   return template?.[CKA.TOKEN] !== true;
 }
@@ -88,8 +87,8 @@ export interface Caller {
   readonly hostKeys: SerialQueue;
   /** Most bytes of one answer. */
   readonly limit: number;
-  /** Aborts when the client disconnects. */
-  readonly signal: AbortSignal;
+  /** Of every call: its signal aborts when the client disconnects. */
+  readonly options: Required<CallOptions>;
 }
 
 /**
@@ -98,11 +97,11 @@ export interface Caller {
  */
 export async function answer(request: Request, caller: Caller): Promise<Reply> {
   const { call, room } = request;
-  caller.outputs.requireNoOther(request);
-  caller.outputs.observe(request);
   const { kind } = call.result;
+  if (!caller.outputs.isIdle) caller.outputs.requireNoOther(request);
   switch (kind) {
     case "nothing":
+      caller.outputs.observe(request);
       await caller.outputs.carryOut(request, () => invoke(request, caller));
       caller.signing.observe(request);
       return { kind };
@@ -118,8 +117,7 @@ export async function answer(request: Request, caller: Caller): Promise<Reply> {
     }
     case "key pair": {
       const pair = asObject(await invoke(request, caller));
-      const field = (name: string): number => asNumber(Reflect.get(pair, name));
-      return { kind, publicKey: field("publicKey"), privateKey: field("privateKey") };
+      return { kind, publicKey: asNumber(pair["publicKey"]), privateKey: asNumber(pair["privateKey"]) };
     }
     case "attributes":
       return { kind, ...(await attributes(request, caller)) };
@@ -131,22 +129,26 @@ export async function answer(request: Request, caller: Caller): Promise<Reply> {
   }
 }
 
-/** Calls the application's function: after earlier ones if it generates a key in software, else at once. */
-function invoke(request: Request, caller: Caller): unknown {
-  if (!makesHostKey(request)) return invokeNow(request, caller);
-  return caller.hostKeys.run(() => invokeNow(request, caller), caller.signal);
-}
-
-/** @throws {CryptokiError} CKR_FUNCTION_NOT_SUPPORTED if the application does not have the function. */
-function invokeNow({ call, args }: Request, { application, signal }: Caller): unknown {
-  const method: unknown = call.portable ? Reflect.get(application, call.function) : undefined;
+/**
+ * Calls the application's function: after earlier ones if it generates a key in software, else at once.
+ * @throws {CryptokiError} CKR_FUNCTION_NOT_SUPPORTED if the application does not have the function.
+ */
+function invoke(request: Request, { application, options, hostKeys }: Caller): unknown {
+  const { call, args } = request;
+  const method = call.portable ? (application as unknown as AnyFunctions)[call.function] : undefined;
   if (typeof method !== "function") throw new CryptokiError(CKR.FUNCTION_NOT_SUPPORTED);
   // A request has all arguments of its function, so the options come next.
-  return Reflect.apply(method, application, [...args, { signal }]) as unknown;
+  if (!GENERATE.has(call.function) || !makesHostKey(request)) return method.call(application, ...args, options);
+  return hostKeys.run(() => method.call(application, ...args, options), options.signal);
 }
+
+/** The application's functions by their names. */
+type AnyFunctions = Readonly<Record<string, ((...args: readonly unknown[]) => Promise<unknown>) | undefined>>;
 
 /** Bytes of an RSA signature of 16384 bits: a caller with so much room does not need the exact size. */
 const LONGEST_SIGNATURE = 2048;
+/** The functions that return a signature, and nothing longer. */
+const SIGNATURES: ReadonlySet<string> = new Set(["C_Sign", "C_SignFinal"]);
 
 async function output(request: Request, caller: Caller): Promise<{ bytes: Uint8Array } | { needed: number }> {
   const { call, room } = request;
@@ -155,6 +157,10 @@ async function output(request: Request, caller: Caller): Promise<{ bytes: Uint8A
   if (call.amountAt >= 0) {
     if (room > caller.limit)
       throw new CryptokiError(CKR.ARGUMENTS_BAD, `the answer would have more than ${caller.limit} bytes`);
+    return { bytes: asBytes(await invoke(request, caller)) };
+  }
+  // What fits leaves nothing for a later call.
+  if (outputs.isIdle && room >= LONGEST_SIGNATURE && SIGNATURES.has(call.function)) {
     return { bytes: asBytes(await invoke(request, caller)) };
   }
   using coming = outputs.expect(request);
@@ -197,11 +203,14 @@ const isNewer = (a: CK_VERSION, b: CK_VERSION): boolean =>
   a.major > b.major || (a.major === b.major && a.minor > b.minor);
 
 /** Limits CK_INFO to the version that the client's library supports; other structures stay unchanged. */
-function adapted(value: object, dialect: Dialect): object {
-  if (!("cryptokiVersion" in value)) return value;
+function adapted(value: AnyStructure, dialect: Dialect): AnyStructure {
+  const { cryptokiVersion } = value;
+  if (cryptokiVersion === undefined) return value;
   const newest = newestOf(dialect);
-  return isNewer(value.cryptokiVersion as CK_VERSION, newest) ? { ...value, cryptokiVersion: newest } : value;
+  return isNewer(cryptokiVersion as CK_VERSION, newest) ? { ...value, cryptokiVersion: newest } : value;
 }
+
+type AnyStructure = Readonly<Record<string, unknown>>;
 
 function wrongShape(): never {
   throw new CryptokiError(CKR.GENERAL_ERROR, "a function returned a value of the wrong type");
@@ -209,5 +218,6 @@ function wrongShape(): never {
 
 const asNumber = (value: unknown): number => (typeof value === "number" ? value : wrongShape());
 const asBytes = (value: unknown): Uint8Array => (value instanceof Uint8Array ? value : wrongShape());
-const asObject = (value: unknown): object => (typeof value === "object" && value !== null ? value : wrongShape());
+const asObject = (value: unknown): AnyStructure =>
+  typeof value === "object" && value !== null ? (value as AnyStructure) : wrongShape();
 const asNumbers = (value: unknown): readonly number[] => (Array.isArray(value) ? value.map(asNumber) : wrongShape());

@@ -1,14 +1,7 @@
 import { DataError, equalBytes, wipe } from "../../bytes/index.ts";
 import { curveInfo, decodeEcParameters, Hasher } from "../../crypto/index.ts";
-import {
-  AttributeError,
-  CKA,
-  CKK,
-  CKR,
-  CryptokiError,
-  type CryptokiFunctions,
-  type Template,
-} from "../../cryptoki/index.ts";
+import { AttributeError, CKA, CKK, CKR, CryptokiError, type CryptokiFunctions } from "../../cryptoki/index.ts";
+import { CALLS } from "../wire/calls.ts";
 import type { Request } from "../wire/message.ts";
 import type { Output } from "../wire/values.ts";
 
@@ -27,6 +20,8 @@ export class KeptOutputs {
   readonly #limit: number;
   /** Bytes kept. */
   #size = 0;
+  /** Whether nothing is kept, in progress or beginning, so that no call concerns another. */
+  isIdle = true;
 
   /** @param limit Bytes to keep for all sessions together. Over it, old outputs are dropped: their calls never came. */
   constructor(limit: number) {
@@ -42,8 +37,9 @@ export class KeptOutputs {
   requireNoOther({ call, args }: Request): void {
     const [session, mechanism] = args;
     const kept = this.#kept.get(session);
-    const isCancel = call.function.endsWith("Init") && mechanism === null;
-    if (!kept || isCancel) return;
+    if (!kept) return;
+    const isCancel = familyOf(call.function) !== undefined && mechanism === null;
+    if (isCancel) return;
     const kinds = kindsOf(call.function);
     for (const [name, { output }] of kept) {
       if (name === call.function || output.length === 0) continue;
@@ -65,6 +61,7 @@ export class KeptOutputs {
     ofSession?.delete(call.function);
     if (ofSession?.size === 0) this.#kept.delete(args[0]);
     this.#size -= kept.output.length;
+    this.#update();
     if (equalBytes(kept.input, fingerprint(args))) return kept.output;
     wipe(kept.output);
     return undefined;
@@ -79,9 +76,13 @@ export class KeptOutputs {
       session: args[0],
       name: call.function,
       isStale: false,
-      [Symbol.dispose]: () => void this.#coming.delete(coming),
+      [Symbol.dispose]: () => {
+        this.#coming.delete(coming);
+        this.#update();
+      },
     };
     this.#coming.add(coming);
+    this.isIdle = false;
     return coming;
   }
 
@@ -92,15 +93,18 @@ export class KeptOutputs {
     const work = (async (): Promise<Awaited<T>> => await invoke())();
     const beginning = { session: args[0], family, work };
     this.#beginnings.add(beginning);
+    this.isIdle = false;
     try {
       return await work;
     } finally {
       this.#beginnings.delete(beginning);
+      this.#update();
     }
   }
 
   /** Resolves when the operations that were beginning when a call for their output came have begun. */
   async begun({ call, args }: Request): Promise<void> {
+    if (this.#beginnings.size === 0) return;
     const own = [...this.#beginnings].filter(
       ({ session, family }) => session === args[0] && call.function.includes(family),
     );
@@ -127,10 +131,12 @@ export class KeptOutputs {
     const ofSession = this.#kept.get(args[0]) ?? new Map<string, Kept>();
     this.#kept.set(args[0], ofSession);
     ofSession.set(call.function, { input: fingerprint(args), output });
+    this.isIdle = false;
   }
 
   /** Drops outputs that a call invalidates: one that begins an operation anew, or ends a session. */
   observe({ call, args }: Request): void {
+    if (this.#kept.size === 0 && this.#coming.size === 0) return;
     const [session] = args;
     const family = familyOf(call.function);
     if (family !== undefined) this.#forget(session, (name) => name.includes(family));
@@ -148,6 +154,7 @@ export class KeptOutputs {
       ofSession?.delete(name);
     }
     if (ofSession?.size === 0) this.#kept.delete(session);
+    this.#update();
   }
 
   clear(): void {
@@ -159,6 +166,11 @@ export class KeptOutputs {
     for (const ofSession of this.#kept.values()) for (const { output } of ofSession.values()) wipe(output);
     this.#kept.clear();
     this.#size = 0;
+    this.#update();
+  }
+
+  #update(): void {
+    this.isIdle = this.#kept.size === 0 && this.#coming.size === 0 && this.#beginnings.size === 0;
   }
 }
 
@@ -182,19 +194,25 @@ interface Kept {
   readonly output: Uint8Array;
 }
 
-/** The common part of the names of the functions of the operation that this one begins; undefined if it begins none. */
-const familyOf = (name: string): string | undefined => /^C_(Message(?=\w+Init)|\w+(?=Init))/u.exec(name)?.[1];
+/** The common part of the names of the functions of the operation that a function begins; undefined if it begins none. */
+const FAMILIES: ReadonlyMap<string, string | undefined> = new Map(
+  CALLS.map(({ function: name }) => [name, /^C_(Message(?=\w+Init)|\w+(?=Init))/u.exec(name)?.[1]]),
+);
+const familyOf = (name: string): string | undefined => FAMILIES.get(name);
 
 /**
  * The operations that a function belongs to; empty for message functions, whose operations continue after each output.
  */
-function kindsOf(name: string): readonly string[] {
-  const single = /^C_(Encrypt|Decrypt|Digest|SignRecover|Sign|VerifyRecover|Verify)(Init|Update|Final|Key)?$/u.exec(
-    name,
-  );
-  const dual = /^C_(Digest|Decrypt|Sign)(Encrypt|Digest|Verify)Update$/u.exec(name);
-  return single?.slice(1, 2) ?? dual?.slice(1) ?? [];
-}
+const KINDS: ReadonlyMap<string, readonly string[]> = new Map(
+  CALLS.map(({ function: name }) => {
+    const single = /^C_(Encrypt|Decrypt|Digest|SignRecover|Sign|VerifyRecover|Verify)(Init|Update|Final|Key)?$/u.exec(
+      name,
+    );
+    const dual = /^C_(Digest|Decrypt|Sign)(Encrypt|Digest|Verify)Update$/u.exec(name);
+    return [name, single?.slice(1, 2) ?? dual?.slice(1) ?? []];
+  }),
+);
+const kindsOf = (name: string): readonly string[] => KINDS.get(name) ?? [];
 
 const ENDS_SESSION: ReadonlySet<string> = new Set(["C_CloseSession", "C_SessionCancel", "C_SetOperationState"]);
 const ENDS_ALL: ReadonlySet<string> = new Set(["C_CloseAllSessions", "C_Finalize"]);
@@ -205,9 +223,16 @@ function fingerprint(args: readonly unknown[]): Uint8Array {
   return hasher.digest();
 }
 
+/** The key of a session's signature. */
+interface SigningKey {
+  readonly key: number;
+  /** Of its signatures, in bytes; undefined until it is asked for. */
+  length?: number;
+}
+
 /** The key of each session's signature: its size is that of the signature, which a caller may query before signing. */
 export class SigningKeys {
-  readonly #keys = new Map<number, number>();
+  readonly #keys = new Map<number, SigningKey>();
 
   /** Records a C_SignInit that succeeded, and the ends of sessions. */
   observe({ call, args }: Request): void {
@@ -218,19 +243,23 @@ export class SigningKeys {
     if (call.function !== "C_SignInit") return;
     if (typeof session !== "number" || typeof key !== "number") return;
     if (mechanism === null) this.#keys.delete(session);
-    else this.#keys.set(session, key);
+    // No handle ever means another key.
+    else if (this.#keys.get(session)?.key !== key) this.#keys.set(session, { key });
   }
 
   /**
    * The length of the signature of a C_Sign or C_SignFinal, without making it; undefined if unknown, or for another
-   * function.
+   * function. The application is asked once for a key.
    */
   async length({ call, args }: Request, application: CryptokiFunctions): Promise<number | undefined> {
     const [session] = args;
     if ((call.function !== "C_Sign" && call.function !== "C_SignFinal") || typeof session !== "number")
       return undefined;
-    const key = this.#keys.get(session);
-    return key === undefined ? undefined : signatureLength(application, session, key);
+    const own = this.#keys.get(session);
+    if (!own || own.length !== undefined) return own?.length;
+    const length = await signatureLength(application, session, own.key);
+    if (length !== undefined) own.length = length;
+    return length;
   }
 }
 
@@ -240,23 +269,25 @@ async function signatureLength(
   key: number,
 ): Promise<number | undefined> {
   try {
-    const shown = await attributes(application, session, key);
-    if (shown[CKA.KEY_TYPE] === CKK.RSA) return shown[CKA.MODULUS]?.length;
-    const parameters = shown[CKA.EC_PARAMS];
-    if (shown[CKA.KEY_TYPE] !== CKK.EC || !parameters) return undefined;
+    const { [CKA.KEY_TYPE]: type } = await application.C_GetAttributeValue(session, key, [CKA.KEY_TYPE]);
+    if (type === CKK.RSA) return await modulusLength(application, session, key);
+    if (type !== CKK.EC) return undefined;
+    const { [CKA.EC_PARAMS]: parameters } = await application.C_GetAttributeValue(session, key, [CKA.EC_PARAMS]);
     return 2 * curveInfo(decodeEcParameters(parameters)).bytes;
   } catch (error) {
-    // Unknown curve: the signature itself will show the length.
-    if (error instanceof DataError) return undefined;
+    // A key that does not tell, or an unknown curve: the signature itself will show the length.
+    if (error instanceof AttributeError || error instanceof DataError) return undefined;
     throw error;
   }
 }
 
-async function attributes(application: CryptokiFunctions, session: number, key: number): Promise<Template> {
+/** In bytes. A card's directory often has the number of bits; otherwise the modulus itself is read. */
+async function modulusLength(application: CryptokiFunctions, session: number, key: number): Promise<number> {
   try {
-    return await application.C_GetAttributeValue(session, key, [CKA.KEY_TYPE, CKA.MODULUS, CKA.EC_PARAMS]);
+    const { [CKA.MODULUS_BITS]: bits } = await application.C_GetAttributeValue(session, key, [CKA.MODULUS_BITS]);
+    return Math.ceil(bits / 8);
   } catch (error) {
-    if (error instanceof AttributeError) return error.values;
-    throw error;
+    if (!(error instanceof AttributeError)) throw error;
+    return (await application.C_GetAttributeValue(session, key, [CKA.MODULUS]))[CKA.MODULUS].length;
   }
 }

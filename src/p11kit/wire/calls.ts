@@ -1,5 +1,5 @@
 import { utf8 } from "../../bytes/index.ts";
-import { CKR, CryptokiError, FUNCTIONS, type ParameterKind } from "../../cryptoki/index.ts";
+import { FUNCTIONS, type ParameterKind } from "../../cryptoki/index.ts";
 import { TEMPLATE, WANTED } from "./attribute.ts";
 import {
   BOOLEAN,
@@ -38,7 +38,7 @@ type Result =
   | { readonly kind: "nothing" }
   | { readonly kind: "number"; readonly isHandle: boolean }
   /** A structure, field by field in the order of C. */
-  | { readonly kind: "structure"; readonly fields: Readonly<Record<string, Field<unknown>>> }
+  | { readonly kind: "structure"; readonly fields: readonly (readonly [name: string, field: Field<unknown>])[] }
   | { readonly kind: "bytes" }
   | { readonly kind: "list"; readonly areHandles: boolean }
   | { readonly kind: "key pair" }
@@ -63,6 +63,8 @@ export interface Call {
   readonly parameters: readonly RequestPart[];
   /** Which part of the request is an "amount"; -1 if none is. */
   readonly amountAt: number;
+  /** Whether the amount is the length of the output in bytes. */
+  readonly isOutputOfAmount: boolean;
 }
 
 const argument = (field: Field<unknown>): RequestPart => ({ role: "argument", field });
@@ -116,7 +118,10 @@ const VALUE: Result = { kind: "number", isHandle: false };
 const OUTPUT: Result = { kind: "bytes" };
 const LIST: Result = { kind: "list", areHandles: false };
 const HANDLES: Result = { kind: "list", areHandles: true };
-const structure = (fields: Readonly<Record<string, Field<unknown>>>): Result => ({ kind: "structure", fields });
+const structure = (fields: Readonly<Record<string, Field<unknown>>>): Result => ({
+  kind: "structure",
+  fields: Object.entries(fields),
+});
 
 /** What C_Initialize must bring: the name that the protocol once had. */
 const HANDSHAKE = utf8("PRIVATE-GNOME-KEYRING-PKCS11-PROTOCOL-V-1");
@@ -145,6 +150,7 @@ const call = (
     signatures: { request: utf8(requestSignature({ request })), result: utf8(resultSignature({ result })) },
     parameters: request.filter(({ role }) => role !== "room" && role !== "constant"),
     amountAt: request.findIndex(({ role }) => role === "amount"),
+    isOutputOfAmount: result.kind === "bytes" && request.some(({ role }) => role === "amount"),
     ...own,
     request,
   };
@@ -163,9 +169,7 @@ export function resultSignature({ result }: Pick<Call, "result">): string {
     case "number":
       return "u";
     case "structure":
-      return Object.values(result.fields)
-        .map(({ signature }) => signature)
-        .join("");
+      return result.fields.map(([, { signature }]) => signature).join("");
     case "bytes":
       return "ay";
     case "list":
@@ -325,9 +329,7 @@ const BY_FUNCTION: readonly ReadonlyMap<string, Call>[] = [0, 1, 2].map(
     new Map(CALLS.filter(({ portable, since }) => portable && since <= version).map((one) => [one.function, one])),
 );
 
-/** The newest call for a function that both ends know. @throws {CryptokiError} CKR_FUNCTION_NOT_SUPPORTED. */
-export function callOf(name: string, agreed: number): Call {
-  const found = BY_FUNCTION[Math.min(agreed, BY_FUNCTION.length - 1)]?.get(name);
-  if (!found) throw new CryptokiError(CKR.FUNCTION_NOT_SUPPORTED, "p11-kit's protocol does not carry this function");
-  return found;
+/** The newest call for a function in each version of the protocol; undefined where the version does not carry it. */
+export function callsOf(name: string): readonly (Call | undefined)[] {
+  return BY_FUNCTION.map((calls) => calls.get(name));
 }

@@ -1,110 +1,126 @@
-import { ByteReader, concatSecret, copySecret, DataError, secretBytes, wipe } from "../../bytes/index.ts";
-import { ByteWriter } from "./values.ts";
+import { ByteReader, DataError, secretBytes, wipe } from "../../bytes/index.ts";
 
 /** Default limit for the bytes of a message. */
 export const DEFAULT_MESSAGE_LIMIT = 16 * 1024 * 1024;
 /** The module name in p11-kit's own requests, 6 bytes. */
 const OPTIONS_LIMIT = 64 * 1024;
-const HEADER_LENGTH = 12;
+/** Three numbers of 32 bits: the code, and the lengths of options and body. */
+export const HEADER_LENGTH = 12;
+/** A body that takes up less of its chunk is copied, so that it does not keep the whole chunk in memory. */
+const SHARE_OF_CHUNK = 1 / 4;
 
-/** One message. A response has the code of its request. */
-export interface Frame {
-  readonly code: number;
-  readonly body: Uint8Array;
-}
+/** Receives a message. A response has the code of its request. The receiver owns the body, and wipes it. */
+export type FrameSink = (code: number, body: Uint8Array) => void;
 
-/** @param options The client's name for itself; empty in a response. */
-export function encodeFrame(code: number, body: Uint8Array, options: Uint8Array = new Uint8Array()): Uint8Array {
-  const out = new ByteWriter();
-  out.u32(code);
-  out.u32(options.length);
-  out.u32(body.length);
-  return concatSecret(out.finish(), options, body);
-}
-
-/** Splits a stream of bytes into messages. Allocates memory only for bytes that have arrived. */
+/**
+ * Splits a stream of bytes into messages, each in one pass over its bytes. Allocates memory only for bytes that have
+ * arrived.
+ */
 export class FrameReader {
-  readonly #chunks: AsyncIterator<Uint8Array>;
   readonly #limit: number;
+  readonly #sink: FrameSink;
   readonly #received: ((bytes: number) => void) | undefined;
-  #left: Uint8Array = new Uint8Array();
+  /** The header of the present message, as far as it has arrived. */
+  readonly #header = new Uint8Array(HEADER_LENGTH);
+  #headerLength = 0;
+  #code = 0;
+  /** Bytes of options that have not arrived. */
+  #optionsLeft = 0;
+  #bodyLength = 0;
+  /** The body, as far as it has arrived in earlier chunks, with room for more. */
+  #body = EMPTY;
+  #bodyArrived = 0;
 
   /**
    * @param limit Of the body, in bytes.
    * @param received Called with the bytes of an incomplete message; with 0 once it is complete or abandoned.
    */
-  constructor(chunks: AsyncIterable<Uint8Array>, limit: number, received?: (bytes: number) => void) {
-    this.#chunks = chunks[Symbol.asyncIterator]();
+  constructor(limit: number, sink: FrameSink, received?: (bytes: number) => void) {
     this.#limit = limit;
+    this.#sink = sink;
     this.#received = received;
   }
 
-  /** The version byte with which each side begins; undefined if the stream ends. */
-  async opening(): Promise<number | undefined> {
-    return (await this.#take(1))?.[0];
+  /**
+   * Takes the next bytes, and hands each message that is complete to the sink, before it returns.
+   * @param chunk Given away: a body may be a view of it, and what is copied is wiped.
+   * @throws {DataError} if they are no messages, or one is over the limit.
+   */
+  push(chunk: Uint8Array): void {
+    const wasIncomplete = this.#headerLength > 0;
+    let at = 0;
+    while (at < chunk.length) {
+      if (this.#headerLength < HEADER_LENGTH) at = this.#readHeader(chunk, at);
+      const skipped = Math.min(this.#optionsLeft, chunk.length - at);
+      this.#optionsLeft -= skipped;
+      at += skipped;
+      if (this.#headerLength < HEADER_LENGTH || this.#optionsLeft > 0) break;
+      const end = Math.min(chunk.length, at + this.#bodyLength - this.#bodyArrived);
+      const part = chunk.subarray(at, end);
+      const isWhole = part.length === this.#bodyLength;
+      if (isWhole && end === chunk.length && part.length >= SHARE_OF_CHUNK * chunk.buffer.byteLength) this.#body = part;
+      else this.#append(part);
+      this.#bodyArrived += part.length;
+      at = end;
+      if (this.#bodyArrived === this.#bodyLength) this.#complete();
+    }
+    if (this.#headerLength > 0) this.#received?.(this.#headerLength + this.#bodyArrived);
+    else if (wasIncomplete) this.#received?.(0);
   }
 
   /**
-   * The next message; undefined at the end of the stream.
-   * @throws {DataError} if the stream ends within a message, or the message is over the limit.
+   * The stream has ended.
+   * @throws {DataError} within a message.
    */
-  async next(): Promise<Frame | undefined> {
-    const head = await this.#take(HEADER_LENGTH);
-    if (!head) return undefined;
-    const header = new ByteReader(head, "a frame");
+  end(): void {
+    wipe(this.#body);
+    this.#body = EMPTY;
+    this.#received?.(0);
+    if (this.#headerLength > 0) throw new DataError("the connection ended within a message");
+  }
+
+  /** @returns Where the header ends in the chunk, or the chunk's end. */
+  #readHeader(chunk: Uint8Array, at: number): number {
+    const end = Math.min(chunk.length, at + HEADER_LENGTH - this.#headerLength);
+    this.#header.set(chunk.subarray(at, end), this.#headerLength);
+    this.#headerLength += end - at;
+    if (this.#headerLength < HEADER_LENGTH) return end;
+    const header = new ByteReader(this.#header, "a frame");
     const [code, optionsLength, bodyLength] = [header.u32(), header.u32(), header.u32()];
     if (code === 0) throw new DataError("a message with the code 0");
     if (optionsLength > OPTIONS_LIMIT) throw new DataError(`${optionsLength} bytes of options`);
     if (bodyLength > this.#limit) {
       throw new DataError(`a message of ${bodyLength} bytes, over the limit of ${this.#limit}`);
     }
-    const rest = await this.#take(optionsLength + bodyLength);
-    if (!rest) throw new DataError("the connection ended within a message");
-    return { code, body: rest.subarray(optionsLength) };
+    this.#code = code;
+    this.#optionsLeft = optionsLength;
+    this.#bodyLength = bodyLength;
+    return end;
   }
 
-  /** Exactly `length` bytes, or undefined at the end. */
-  async #take(length: number): Promise<Uint8Array | undefined> {
-    const parts = [this.#left];
-    let got = this.#left.length;
-    try {
-      while (got < length) {
-        this.#received?.(got);
-        const next: IteratorResult<Uint8Array, unknown> = await this.#chunks.next();
-        if (next.done === true) {
-          if (got === 0) return undefined;
-          throw new DataError("the connection ended within a message");
-        }
-        parts.push(next.value);
-        got += next.value.length;
-      }
-    } finally {
-      this.#received?.(0);
+  /** Copies a part of the body, and wipes it: it may contain a PIN, and the receiver wipes only the message. */
+  #append(part: Uint8Array): void {
+    const length = this.#bodyArrived + part.length;
+    if (length > this.#body.length) {
+      const before = this.#body;
+      this.#body = secretBytes(Math.min(this.#bodyLength, Math.max(2 * before.length, length)));
+      this.#body.set(before);
+      wipe(before);
     }
-    const all = parts.length === 1 ? this.#left : joined(parts, got);
-    // They may contain a PIN, and the receiver wipes only the message.
-    if (parts.length > 1) for (const part of parts) wipe(part);
-    // A copy: a view would keep the whole chunk alive.
-    const rest = all.subarray(length);
-    if (all === this.#left) this.#left = rest;
-    else {
-      this.#left = copySecret(rest);
-      wipe(rest);
-    }
-    return all.subarray(0, length);
+    this.#body.set(part, this.#bodyArrived);
+    wipe(part);
+  }
+
+  #complete(): void {
+    const body = this.#body;
+    this.#body = EMPTY;
+    this.#headerLength = 0;
+    this.#bodyArrived = 0;
+    this.#sink(this.#code, body);
   }
 }
 
-/** There may be as many parts as bytes, too many for the arguments of a function. */
-function joined(parts: readonly Uint8Array[], length: number): Uint8Array {
-  const whole = secretBytes(length);
-  let offset = 0;
-  for (const part of parts) {
-    whole.set(part, offset);
-    offset += part.length;
-  }
-  return whole;
-}
+const EMPTY: Uint8Array = new Uint8Array();
 
 /** A connection that may have an incomplete message. */
 interface Receiver {

@@ -20,6 +20,7 @@ import {
   ULONG,
   writeBytes,
 } from "./values.ts";
+import { HEADER_LENGTH } from "./frame.ts";
 import { readUpdate, type WireMechanism, writeUpdate } from "./mechanism.ts";
 
 /** A call, with the function's arguments in order. */
@@ -36,7 +37,7 @@ export interface Request {
 export type Reply =
   | { readonly kind: "nothing" }
   | { readonly kind: "number"; readonly value: number }
-  | { readonly kind: "structure"; readonly value: object }
+  | { readonly kind: "structure"; readonly value: Readonly<Record<string, unknown>> }
   | { readonly kind: "bytes"; readonly value: Output }
   | { readonly kind: "list"; readonly value: OutputList }
   | { readonly kind: "key pair"; readonly publicKey: number; readonly privateKey: number }
@@ -56,12 +57,28 @@ const CALL_BY_ID: ReadonlyMap<number, Call> = new Map(CALLS.map((call) => [call.
 /** A request for a call that this server does not support. */
 export class UnknownCallError extends DataError {}
 
-/** Begins the body of a message: the call, and the signature that both ends compare. */
-function begin(id: number, signature: Uint8Array): ByteWriter {
+/** The client's name for itself in each request; a response has none. */
+const CLIENT = utf8("client");
+const NO_OPTIONS = new Uint8Array();
+/** Where the length of the body is in a frame. */
+const BODY_LENGTH_AT = 8;
+
+/** Begins a frame: its header, the call, and the signature that both ends compare. */
+function begin(code: number, options: Uint8Array, id: number, signature: Uint8Array): ByteWriter {
   const out = new ByteWriter();
+  out.u32(code);
+  out.u32(options.length);
+  out.u32(0);
+  out.raw(options);
   out.u32(id);
   writeBytes(out, signature);
   return out;
+}
+
+function finish(out: ByteWriter, options: Uint8Array): Uint8Array {
+  const frame = out.finish();
+  out.patch(BODY_LENGTH_AT, frame.length - HEADER_LENGTH - options.length);
+  return frame;
 }
 
 function expectSignature(from: ByteReader, wanted: Uint8Array): void {
@@ -71,33 +88,34 @@ function expectSignature(from: ByteReader, wanted: Uint8Array): void {
 }
 
 /**
- * Encodes the body of a request.
+ * Encodes a request: the whole frame.
+ * @param code The number that its response will have.
  * @throws {CryptokiError} for arguments that the protocol does not support.
  */
-export function encodeRequest({ call, args, room, wanted }: Request, dialect: Dialect): Uint8Array {
-  const out = begin(call.id, call.signatures.request);
-  const left = args[Symbol.iterator]();
+export function encodeRequest(code: number, { call, args, room, wanted }: Request, dialect: Dialect): Uint8Array {
+  const out = begin(code, CLIENT, call.id, call.signatures.request);
+  let next = 0;
   for (const part of call.request) {
     switch (part.role) {
       case "argument":
-        part.field.write(out, left.next().value, dialect);
+        part.field.write(out, args[next++], dialect);
         break;
       case "amount":
-        left.next();
+        next++;
         part.field.write(out, room, dialect);
         break;
       case "room":
         part.field.write(out, room, dialect);
         break;
       case "wanted":
-        left.next();
+        next++;
         part.field.write(out, wanted, dialect);
         break;
       case "constant":
         part.field.write(out, part.value, dialect);
     }
   }
-  return out.finish();
+  return finish(out, CLIENT);
 }
 
 /**
@@ -140,18 +158,18 @@ export function decodeRequest(body: Uint8Array, dialect: Dialect): Request {
   return { call, args, room, wanted };
 }
 
-/** Encodes an error response. */
-export function encodeError(rv: number): Uint8Array {
-  const out = begin(ERROR, ERROR_SIGNATURE);
+/** Encodes an error response: the whole frame. */
+export function encodeError(code: number, rv: number): Uint8Array {
+  const out = begin(code, NO_OPTIONS, ERROR, ERROR_SIGNATURE);
   // 0 would mean success, and a successful response has another form.
   out.ulong(rv === CKR.OK ? CKR.GENERAL_ERROR : rv);
-  return out.finish();
+  return finish(out, NO_OPTIONS);
 }
 
-/** Encodes the body of a response. */
-export function encodeReply(call: Call, reply: Reply, dialect: Dialect): Uint8Array {
+/** Encodes a response: the whole frame. */
+export function encodeReply(code: number, call: Call, reply: Reply, dialect: Dialect): Uint8Array {
   const { result } = call;
-  const out = begin(call.id, call.signatures.result);
+  const out = begin(code, NO_OPTIONS, call.id, call.signatures.result);
   switch (reply.kind) {
     case "nothing":
       break;
@@ -160,9 +178,7 @@ export function encodeReply(call: Call, reply: Reply, dialect: Dialect): Uint8Ar
       break;
     case "structure": {
       if (result.kind !== "structure") break;
-      for (const [name, field] of Object.entries(result.fields)) {
-        field.write(out, Reflect.get(reply.value, name), dialect);
-      }
+      for (const [name, field] of result.fields) field.write(out, reply.value[name], dialect);
       break;
     }
     case "bytes":
@@ -189,7 +205,7 @@ export function encodeReply(call: Call, reply: Reply, dialect: Dialect): Uint8Ar
       writeUpdate(out, reply.mechanism, dialect);
       out.ulong(reply.key);
   }
-  return out.finish();
+  return finish(out, NO_OPTIONS);
 }
 
 /**
@@ -222,8 +238,9 @@ function readReply(from: ByteReader, { result }: Call, args: readonly unknown[],
     case "number":
       return { kind, value: readHandle(from, dialect) };
     case "structure": {
-      const fields = Object.entries(result.fields);
-      return { kind, value: Object.fromEntries(fields.map(([name, field]) => [name, field.read(from, dialect)])) };
+      const value: Record<string, unknown> = {};
+      for (const [name, field] of result.fields) value[name] = field.read(from, dialect);
+      return { kind, value };
     }
     case "bytes":
       return { kind, value: OUTPUT.read(from, dialect) };

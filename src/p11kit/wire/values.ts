@@ -6,18 +6,24 @@ const FIRST_SIZE = 256;
 /** Builds a message. Integers are big-endian. */
 export class ByteWriter {
   #bytes = secretBytes(FIRST_SIZE);
-  #view = new DataView(this.#bytes.buffer);
   #length = 0;
 
   u8(value: number): void {
-    const offset = this.#grow(1);
-    this.#view.setUint8(offset, value);
+    const at = this.#grow(1);
+    this.#bytes[at] = value;
   }
 
   u32(value: number): void {
-    // Grow before the view is taken: growing replaces it.
-    const offset = this.#grow(4);
-    this.#view.setUint32(offset, value);
+    this.patch(this.#grow(4), value);
+  }
+
+  /** Replaces the four bytes at `at`, which were written before: a length that was not known then. */
+  patch(at: number, value: number): void {
+    const bytes = this.#bytes;
+    bytes[at] = value >>> 24;
+    bytes[at + 1] = value >>> 16;
+    bytes[at + 2] = value >>> 8;
+    bytes[at + 3] = value;
   }
 
   /**
@@ -28,18 +34,15 @@ export class ByteWriter {
     if (!Number.isSafeInteger(value) || value < 0) {
       throw new CryptokiError(CKR.ARGUMENTS_BAD, "a number must be a whole number from 0 to 2^53 - 1");
     }
-    if (value === CK.UNAVAILABLE_INFORMATION) {
-      this.u32(U32 - 1);
-      this.u32(U32 - 1);
-      return;
-    }
-    this.u32(Math.floor(value / U32));
-    this.u32(value % U32);
+    const unavailable = value === CK.UNAVAILABLE_INFORMATION;
+    this.u32(unavailable ? U32 - 1 : Math.floor(value / U32));
+    this.u32(unavailable ? U32 - 1 : value % U32);
   }
 
   raw(bytes: Uint8Array): void {
-    const offset = this.#grow(bytes.length);
-    this.#bytes.set(bytes, offset);
+    // Grow before the bytes are taken: growing replaces them.
+    const at = this.#grow(bytes.length);
+    this.#bytes.set(bytes, at);
   }
 
   /** The bytes written: a view that stays valid if nothing more is written. */
@@ -54,7 +57,6 @@ export class ByteWriter {
       const old = this.#bytes;
       this.#bytes = secretBytes(Math.max(2 * old.length, this.#length));
       this.#bytes.set(old);
-      this.#view = new DataView(this.#bytes.buffer);
       // It may contain a PIN.
       wipe(old);
     }

@@ -7,6 +7,7 @@ import type { FoundApplication } from "../application.ts";
 import { selected } from "../files/card-session.ts";
 import { CardFiles } from "../files/files.ts";
 import { childOf, type FilePath, pathName } from "../files/paths.ts";
+import { PublicCache, type PublicFileStore } from "../files/public-cache.ts";
 import { type CardStateCache, Pkcs15Session } from "../files/session.ts";
 import type { Catalogue, Findings, ListedObject, Note } from "../objects/catalogue.ts";
 import { CardContents } from "../objects/contents.ts";
@@ -52,9 +53,12 @@ class SmartCardHsmCatalogue implements Catalogue {
   readonly #session: Pkcs15Session;
   readonly #files: CardFiles;
   readonly #findings: Findings;
+  readonly #store: PublicFileStore | undefined;
   readonly #enumerated = memoizeAsync(() => this.#enumerate());
 
-  constructor(session: Pkcs15Session, files: CardFiles, findings: Findings) {
+  /** @param store For copies of the files that describe objects. */
+  constructor(session: Pkcs15Session, files: CardFiles, findings: Findings, store: PublicFileStore | undefined) {
+    this.#store = store;
     this.#session = session;
     this.#files = files;
     this.#findings = findings;
@@ -85,8 +89,12 @@ class SmartCardHsmCatalogue implements Catalogue {
   async #ownCertificates(note: Note): Promise<readonly ListedObject[]> {
     const found: ListedObject[] = [];
     for (const { number, entry } of await this.#keysWithFile(note)) {
-      const bytes = await this.#read(FILE_PREFIX.OWN_CERTIFICATE, number, `certificate of ${entry.head.label}`, note);
-      if (bytes?.[0] === SEQUENCE) found.push(ownFile(number, ownCertificateEntry(number, entry)));
+      const where = `certificate of ${entry.head.label}`;
+      const bytes = await this.#read(FILE_PREFIX.OWN_CERTIFICATE, number, where, note);
+      if (bytes?.[0] !== SEQUENCE) continue;
+      // A writer that was interrupted leaves a part, which counts as no certificate: the next one takes its place.
+      if (isWhole(bytes)) found.push(ownFile(number, ownCertificateEntry(number, entry)));
+      else note(where, "only a part of it was written", placeOf(FILE_PREFIX.OWN_CERTIFICATE, number));
     }
     return found;
   }
@@ -117,7 +125,7 @@ class SmartCardHsmCatalogue implements Catalogue {
   async #hasOwnCertificate({ number, entry }: NumberedKey, note: Note): Promise<boolean> {
     const place = placeOf(FILE_PREFIX.OWN_CERTIFICATE, number);
     try {
-      await this.#files.read(place, { enough: isWhole });
+      await this.#files.read(place, { enough: isWhole, guarded: true });
       return true;
     } catch (error) {
       if (!(error instanceof StatusError && isNotFound(error.sw))) {
@@ -162,7 +170,8 @@ class SmartCardHsmCatalogue implements Catalogue {
 
   async #read(prefix: number, number: number, where: string, note: Note): Promise<Uint8Array | undefined> {
     try {
-      return (await this.#files.read(placeOf(prefix, number), { enough: isWhole })).bytes;
+      const guarded = prefix === FILE_PREFIX.OWN_CERTIFICATE;
+      return (await this.#files.read(placeOf(prefix, number), { enough: isWhole, guarded })).bytes;
     } catch (error) {
       this.#pass(error, where, placeOf(prefix, number), note);
       return undefined;
@@ -191,10 +200,20 @@ class SmartCardHsmCatalogue implements Catalogue {
     const { data, sw } = await this.#session.read((turn) => turn.send(enumerateObjects()));
     if (sw !== SW.OK) throw new StatusError("ENUMERATE OBJECTS", sw);
     if (data.length % 2 !== 0) this.#findings.add("list of objects", `${data.length} bytes; each object has two`);
+    await this.#useCopies(data);
     const ids = Array.from({ length: Math.floor(data.length / 2) }, (_, at) =>
       toHex(data.subarray(2 * at, 2 * at + 2)),
     );
     return new Set(ids);
+  }
+
+  /** Copies count for one list of files. A certificate changes without a change of the list: those are always read. */
+  async #useCopies(list: Uint8Array): Promise<void> {
+    const store = this.#store;
+    if (!store) return;
+    const serial = await this.#serialNumber(() => undefined);
+    if (serial === "") return;
+    this.#files.keepCopies(PublicCache.ofList(store, `${toHex(this.#session.card.atr)} ${serial}`, list));
   }
 
   /** Only the label of the file is used, and the file may be missing (OpenSC, sc_pkcs15emu_sc_hsm_init). */
@@ -278,7 +297,7 @@ export async function findSmartCardHsm(
   if (!selected(answer) || !(isSmartCardHsm(cache.card.atr) || tellsOptions(answer.data))) return [];
   const session = new Pkcs15Session(cache, { aid: SMARTCARD_HSM_AID, df: APPLET }, DEVICE_CERTIFICATE, true);
   const files = new CardFiles(session, supportsExtendedLength(cache.card.atr), SMARTCARD_HSM_ACCESS);
-  const catalogue = new SmartCardHsmCatalogue(session, files, findings);
+  const catalogue = new SmartCardHsmCatalogue(session, files, findings, cache.store);
   const contents = new CardContents(session, files, findings, { catalogue });
   return [{ contents, aid: SMARTCARD_HSM_AID, selectAnswer: answer.data }];
 }

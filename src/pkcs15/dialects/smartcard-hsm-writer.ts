@@ -36,6 +36,8 @@ const TOKEN_INFO = Uint8Array.of(0x2f, 0x03);
 /** First bytes of the identifiers of values (OpenSC, card-sc-hsm.h). */
 const VALUE_PREFIX = { AUTHORITY: 0xca, GUARDED_DATA: FILE_PREFIX.GUARDED_DATA, DATA: 0xcf } as const;
 const LAST_NUMBER = 255;
+/** The largest value for a file: the rest of a longer one would not be read back. */
+const MAX_VALUE = 0x7fff;
 
 /**
  * Writes objects of a SmartCard-HSM (OpenSC, pkcs15init/pkcs15-sc-hsm.c). A key's entry is written before the key is made,
@@ -86,6 +88,8 @@ export class SmartCardHsmWriter implements TokenWriter {
     pin: PinEntry | undefined,
     options?: CallOptions,
   ): Promise<(item: DirectoryItem) => boolean> {
+    if ("value" in object && object.value.length > MAX_VALUE)
+      throw new UnsupportedError(`${object.value.length} bytes, ${MAX_VALUE} at most in a file`);
     switch (object.class) {
       case "private-key":
         throw new UnsupportedError("keys enter this card only encrypted with its DKEK");
@@ -174,7 +178,7 @@ export class SmartCardHsmWriter implements TokenWriter {
     const present = await this.#numberOf(id);
     const number = present ?? freeNumber(ids, [FILE_PREFIX.KEY]);
     const place = fileId(FILE_PREFIX.OWN_CERTIFICATE, number);
-    if (present !== undefined && ids.has(toHex(place))) {
+    if (present !== undefined && ids.has(toHex(place)) && !startsWith(certificate, await readWhole(turn, place))) {
       throw new UnsupportedError("a key with this CKA_ID is on the card already");
     }
     if (present === undefined) {
@@ -270,6 +274,10 @@ async function objectIds(turn: CardSession): Promise<ReadonlySet<string>> {
   if (sw !== SW.OK) throw new StatusError("ENUMERATE OBJECTS", sw);
   return new Set((toHex(data).match(/.{4}/gu) ?? []).map(String));
 }
+
+/** Whether a file holds only the first bytes of `whole`, as an interruption between two UPDATE BINARY commands leaves it. */
+const startsWith = (whole: Uint8Array | undefined, part: Uint8Array): boolean =>
+  whole !== undefined && part.length < whole.length && equalBytes(whole.subarray(0, part.length), part);
 
 /** The lowest number that none of the kinds of objects has. */
 function freeNumber(ids: ReadonlySet<string>, prefixes: readonly number[]): number {

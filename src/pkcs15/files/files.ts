@@ -133,6 +133,11 @@ export class CardFiles {
     return file();
   }
 
+  /** Stores a copy of a file under another path too, by which a later process reaches it. */
+  async keepCopyAs(place: FilePath, other: FilePath, bytes: Uint8Array): Promise<void> {
+    if (pathName(place) !== pathName(other)) await this.#cache?.set(partKey(other), bytes);
+  }
+
   /** Uses this store for copies of public files from now on. */
   keepCopies(cache: PublicCache | undefined): void {
     this.#cache = cache;

@@ -1,41 +1,12 @@
-import { concat, equalBytes, toHex } from "../../bytes/index.ts";
+import { toHex } from "../../bytes/index.ts";
+import { type PublicStore, reliableStore } from "../../card/index.ts";
 import { digest } from "../../crypto/index.ts";
 import type { TokenInfo } from "../syntax/token-info.ts";
 
-/**
- * A store for copies of public files between processes: a map, a folder, a database. Its failures and incomplete copies
- * are ignored; its contents are as untrusted as a card's.
- */
-export interface PublicFileStore {
-  get(key: string): Promise<Uint8Array | undefined>;
-  set(key: string, bytes: Uint8Array): Promise<void>;
-}
+/** Where copies of public files are kept. */
+export type PublicFileStore = PublicStore;
 
-/** Every copy begins with the SHA-256 of the rest, which detects incomplete ones. */
-const HASH_LENGTH = 32;
-
-/** Wraps a store so that it returns only what was put there, and never fails: without a copy the card is read. */
-export function reliable(store: PublicFileStore): PublicFileStore {
-  return {
-    async get(key): Promise<Uint8Array | undefined> {
-      try {
-        const kept: unknown = await store.get(key);
-        if (!(kept instanceof Uint8Array)) return undefined;
-        const bytes = kept.subarray(HASH_LENGTH);
-        return equalBytes(digest("sha256", bytes), kept.subarray(0, HASH_LENGTH)) ? bytes : undefined;
-      } catch {
-        return undefined;
-      }
-    },
-    async set(key, bytes): Promise<void> {
-      try {
-        await store.set(key, concat(digest("sha256", bytes), bytes));
-      } catch {
-        // The next process reads the card.
-      }
-    },
-  };
-}
+export const reliable = reliableStore;
 
 /** The part of a store for one state of one card: its serial number, and the time of its last update. */
 export class PublicCache {
@@ -56,6 +27,15 @@ export class PublicCache {
     // Personalisation without a number writes zeros.
     if (info.serialNumber.every((octet) => octet === 0)) return undefined;
     return new PublicCache(store, `${toHex(info.serialNumber)} ${application} ${info.lastUpdate.time}`);
+  }
+
+  /**
+   * For a card without such a time, which lists its files.
+   * @param card Tells the cards apart.
+   * @param list What the card answers when it is asked for its files.
+   */
+  static ofList(store: PublicFileStore, card: string, list: Uint8Array): PublicCache {
+    return new PublicCache(store, `${card} ${toHex(digest("sha256", list))}`);
   }
 
   get(name: string): Promise<Uint8Array | undefined> {

@@ -5,9 +5,12 @@ import {
   type CardObject,
   type CardToken,
   type CardTokenInfo,
+  completedAnyway,
   PinError,
+  type PinRole,
   type PinStatus,
   UnsupportedError,
+  untilCancelled,
 } from "../../card/index.ts";
 import { pinBounds } from "../pins/pin-encoding.ts";
 import type { TokenLife, Variables } from "./life.ts";
@@ -24,32 +27,33 @@ class BlankToken implements CardToken {
     this.#life = life;
   }
 
-  info(): Promise<CardTokenInfo> {
+  info(options?: CallOptions): Promise<CardTokenInfo> {
     const { make, manufacturer, officer } = this.#life;
-    return Promise.resolve({
+    return untilCancelled(options, () => ({
       label: "",
       manufacturer,
       model: make,
       serialNumber: "",
       pin: { label: "SO PIN", ...pinBounds(officer) },
       application: "PKCS #15",
-    });
+    }));
   }
 
-  objects(): Promise<readonly CardObject[]> {
-    return Promise.resolve([]);
+  objects(_classes?: readonly CardObject["class"][], options?: CallOptions): Promise<readonly CardObject[]> {
+    return untilCancelled(options, () => []);
   }
 
-  pinStatus(): Promise<PinStatus> {
-    return Promise.resolve({ triesLeft: undefined, maxTries: undefined, verified: false, isSet: false });
+  pinStatus(_pin: PinRole, _thorough?: boolean, options?: CallOptions): Promise<PinStatus> {
+    const status = { triesLeft: undefined, maxTries: undefined, verified: false, isSet: false };
+    return untilCancelled(options, () => status);
   }
 
   login(): Promise<void> {
     return Promise.reject(new PinError("not-set", "the card has no PIN yet: initialise it"));
   }
 
-  logout(): Promise<void> {
-    return Promise.resolve();
+  logout(options?: CallOptions): Promise<void> {
+    return completedAnyway(options, () => Promise.resolve());
   }
 
   use(): Promise<Uint8Array> {

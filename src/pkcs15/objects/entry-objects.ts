@@ -1,11 +1,13 @@
 import { equalBytes, toHex } from "../../bytes/index.ts";
-import type {
-  CardCertificate,
-  CardData,
-  CardObject,
-  CardPrivateKey,
-  CardPublicKey,
-  KeyUsage,
+import {
+  type CardCertificate,
+  type CardData,
+  type CardObject,
+  type CardObjectBase,
+  type CardPrivateKey,
+  type CardPublicKey,
+  type KeyUsage,
+  untilCancelled,
 } from "../../card/index.ts";
 import type { Dialect } from "../dialect.ts";
 import { PublicKeys, readCertificateOf } from "../keys/public-keys.ts";
@@ -25,6 +27,9 @@ export interface PlacedKey {
   /** Bytes of a coordinate, once a signature has shown it. */
   shownBytes?: number;
 }
+
+/** What a directory lists is on the card. */
+const isPresent: CardObjectBase["isPresent"] = (_search, options) => untilCancelled(options, () => true);
 
 const ENVELOPED = "is encrypted for another recipient";
 
@@ -106,8 +111,8 @@ export class EntryObjects {
       local: key.access.has(KEY_ACCESS.LOCAL),
       alwaysSensitive: key.access.has(KEY_ACCESS.ALWAYS_SENSITIVE),
       neverExtractable: key.access.has(KEY_ACCESS.NEVER_EXTRACTABLE),
-      isPresent: () => Promise.resolve(true),
-      publicKey: () => this.#publicKeys.of(entry),
+      isPresent,
+      publicKey: (options) => untilCancelled(options, () => this.#publicKeys.of(entry)),
     };
     this.#keys.set(object, { entry, algorithms, publicKeyAtHand: () => this.#publicKeys.atHand(entry) });
     return object;
@@ -127,8 +132,8 @@ export class EntryObjects {
       modifiable: head.modifiable,
       destroyable: head.deletable ?? head.modifiable,
       usage: { ...usage, derive: usage.derive && this.#mayAgree(entry.type) },
-      isPresent: () => Promise.resolve(true),
-      publicKey: () => this.#publicKeys.of(entry),
+      isPresent,
+      publicKey: (options) => untilCancelled(options, () => this.#publicKeys.of(entry)),
     };
   }
 
@@ -152,8 +157,8 @@ export class EntryObjects {
       modifiable: head.modifiable,
       destroyable: head.deletable ?? head.modifiable,
       ...(value.kind === "url" && { url: value.url }),
-      isPresent: () => Promise.resolve(true),
-      value: () => readCertificateOf(this.#contents, entry),
+      isPresent,
+      value: (options) => untilCancelled(options, () => readCertificateOf(this.#contents, entry)),
     };
   }
 
@@ -176,8 +181,11 @@ export class EntryObjects {
       destroyable: head.deletable ?? head.modifiable,
       application,
       ...(objectId !== undefined && { objectId }),
-      isPresent: () => Promise.resolve(true),
-      value: () => this.#contents.value(value, `data object ${head.label}`, { guarded: isGuarded(head) }),
+      isPresent,
+      value: (options) =>
+        untilCancelled(options, () =>
+          this.#contents.value(value, `data object ${head.label}`, { guarded: isGuarded(head) }),
+        ),
     };
   }
 }

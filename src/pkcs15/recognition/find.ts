@@ -72,10 +72,17 @@ export async function findApplications(
   for (const way of remembered ? [remembered, ...ways.filter((other) => other !== remembered)] : ways) {
     const found = await WAYS[way](cache, findings);
     if (found.length === 0) continue;
-    if (way !== remembered) await store?.set(storeKey(card.atr), utf8(way)).catch(() => undefined);
+    const shorter = way === "name" && isInUsualPlace(found) ? "usual" : way;
+    if (shorter !== remembered) await store?.set(storeKey(card.atr), utf8(shorter)).catch(() => undefined);
     return found;
   }
   return [];
+}
+
+/** Whether an application that was found by its name is the one in the usual place: a later process need not select it by its name. */
+function isInUsualPlace([only, ...others]: readonly FoundApplication[]): boolean {
+  if (!only || others.length > 0) return false;
+  return pathName(only.contents.session.applicationDf) === pathName(USUAL_DF);
 }
 
 const EXTENT: Readonly<Record<WayName, Extent>> = {
@@ -218,14 +225,25 @@ async function open(
   return unlessRefused(async () => {
     if (cache.store) await useCopies(contents, cache.store, address);
     await contents.odf();
+    if (cache.store) await keepOdfCopy(contents, address);
     return { contents, aid: address.aid, selectAnswer: new Uint8Array() };
   });
 }
 
 /** TokenInfo identifies the card and its state: it is read from the card itself. */
 async function useCopies(contents: CardContents, store: PublicFileStore, address: ApplicationAddress): Promise<void> {
-  const name = `${toHex(contents.session.card.atr)} ${nameOf(address)}`;
+  // By its name the application of the usual place is found too.
+  const isUsual = address.aid !== undefined && equalBytes(address.aid, PKCS15_AID);
+  const name = `${toHex(contents.session.card.atr)} ${nameOf(isUsual ? { aid: undefined, df: USUAL_DF } : address)}`;
   contents.files.keepCopies(PublicCache.of(store, name, await contents.tokenInfo()));
+}
+
+/** An application that was found by its name may have told its place only in the ODF itself. */
+async function keepOdfCopy(contents: CardContents, address: ApplicationAddress): Promise<void> {
+  if (address.df !== BY_NAME) return;
+  const place = CardContents.odfPath(BY_NAME);
+  const { bytes } = await contents.files.read(place);
+  await contents.files.keepCopyAs(place, contents.odfPlace, bytes);
 }
 
 const DF_NAME = 0x84;

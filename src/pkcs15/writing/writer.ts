@@ -38,11 +38,17 @@ const TIME_LENGTH = 15;
 const SECOND = 1000;
 
 /** The file with the time of the last update: TokenInfo, or the one that it names; undefined if the card has none. */
-export function lastUpdatePlace(contents: CardContents, info: TokenInfo | undefined): FilePath | undefined {
+function lastUpdatePlace(contents: CardContents, info: TokenInfo | undefined): FilePath | undefined {
   if (!info?.lastUpdate) return undefined;
   if ("time" in info.lastUpdate) return contents.tokenInfoPlace;
   const { file } = info.lastUpdate;
   return file.path.length > 1 ? resolve(contents.session.applicationDf, file) : undefined;
+}
+
+/** The file with the time of the last update, as it is on the card now; undefined if the card has none. */
+export async function readLastUpdate(contents: CardContents): Promise<Uint8Array | undefined> {
+  const place = lastUpdatePlace(contents, await contents.tokenInfo());
+  return place && (await contents.session.read((turn) => contents.files.readAnew(turn, place))).bytes;
 }
 
 /** Writes lastUpdate, always later than the old one. Does nothing if the card has none, or nothing may write it. */

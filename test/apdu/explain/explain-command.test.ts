@@ -2,6 +2,7 @@ import { describe, expect, test } from "@jest/globals";
 import fc from "fast-check";
 import { commandText, explainCommand } from "../../../src/apdu/index.ts";
 import { fromHex, toHex } from "../../../src/bytes/index.ts";
+import { shareOf } from "../../seeded-random.ts";
 
 const text = (hex: string): string => commandText(explainCommand(fromHex(hex)));
 
@@ -188,7 +189,7 @@ describe("an explanation", () => {
         fc.oneof(fc.uint8Array({ maxLength: 5 }), plausible),
         (bytes) => commandText(explainCommand(bytes)).length > 0,
       ),
-      { numRuns: 3000 },
+      { numRuns: shareOf(3000) },
     );
     expect(text("0020")).toBe("no command: 2 bytes; the minimum is 4");
   });

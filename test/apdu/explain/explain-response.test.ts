@@ -2,6 +2,7 @@ import { describe, expect, test } from "@jest/globals";
 import fc from "fast-check";
 import { explainResponse } from "../../../src/apdu/index.ts";
 import { concat, fromHex } from "../../../src/bytes/index.ts";
+import { shareOf } from "../../seeded-random.ts";
 
 const details = (command: string, answer: string): readonly string[] =>
   explainResponse(fromHex(command), fromHex(answer)).details;
@@ -109,7 +110,7 @@ describe("a hostile answer", () => {
       fc.property(command, fc.uint8Array({ maxLength: 60 }), (sent, answer) => {
         expect(Array.isArray(explainResponse(sent, answer).details)).toBe(true);
       }),
-      { numRuns: 1000 },
+      { numRuns: shareOf(1000) },
     );
   });
 });

@@ -32,6 +32,10 @@ export class Workplace implements AsyncDisposable {
       await chmod(at("bin", name), 0o755);
     };
     await program("cryptoki", `exec "${process.execPath}" "${MAIN}" "$@"`);
+    await program(
+      "age-plugin-cryptoki",
+      `exec "${process.execPath}" "${path.join(path.dirname(MAIN), "age-plugin-cryptoki.cjs")}" "$@"`,
+    );
     // A login to this machine by this user, whatever the guide calls them.
     await program("ssh", `exec /usr/bin/ssh -F "${at("ssh_config")}" "\${@/#me@/$(id -un)@}"`);
     await program("askpass", `printf '%s\\n' '${pin}'`);
@@ -79,8 +83,8 @@ async function writeSshHost(folder: string): Promise<void> {
   await run("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-f", at("own_key")]);
   const sshd = [
     `HostKey ${at("host_key")}`,
-    // The key of the OpenSSH guide, and one for guides that need a login only.
-    `AuthorizedKeysFile ${path.join(folder, "openssh", "authorized_keys")} ${at("own_key.pub")}`,
+    // The keys of the guides for OpenSSH, and one for guides that need a login only.
+    `AuthorizedKeysFile ${path.join(folder, "openssh", "authorized_keys")} ${path.join(folder, "ssh-agent", "authorized_keys")} ${at("own_key.pub")}`,
     "StrictModes no",
     "PasswordAuthentication no",
     "KbdInteractiveAuthentication no",

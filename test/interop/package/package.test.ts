@@ -1,4 +1,4 @@
-import { copyFile, mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { copyFile, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
@@ -9,6 +9,8 @@ jest.setTimeout(300_000);
 
 const PROJECT = fileURLToPath(new URL("../../..", import.meta.url));
 let folder: string;
+/** What npm said while it installed the package. */
+let remarks = "";
 
 /** Runs a program in the empty project, as for a user without a smart-card daemon. */
 async function succeed(program: string, ...args: string[]): Promise<RunResult> {
@@ -25,7 +27,7 @@ beforeAll(async () => {
   expect(packed).toMatchObject({ code: 0 });
   const [archive] = (await readdir(folder)).filter((name) => name.endsWith(".tgz"));
   await succeed("npm", "init", "-y");
-  await succeed("npm", "install", "--no-audit", "--no-fund", `./${archive ?? ""}`);
+  ({ stderr: remarks } = await succeed("npm", "install", "--no-audit", "--no-fund", `./${archive ?? ""}`));
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
@@ -38,11 +40,22 @@ test("installs without a native build or an install script", async () => {
   expect(files.filter((name) => name.endsWith(".node"))).toEqual([]);
 });
 
+test("is installed without a warning, with every file that README links to, and no source map", async () => {
+  expect(remarks).toBe("");
+  const installed = path.join(folder, "node_modules", "cryptoki");
+  const readme = await readFile(path.join(installed, "README.md"), "utf8");
+  const links = [...readme.matchAll(/\]\((?!https?:|#)([^)#]+)/gu)].map(([, link = ""]) => link);
+  const files = await readdir(installed, { recursive: true });
+  expect(links.length).toBeGreaterThan(10);
+  expect(links.filter((link) => !files.includes(link.replace(/\/$/u, "")))).toEqual([]);
+  expect(files.filter((name) => name.endsWith(".map"))).toEqual([]);
+});
+
 test("brings no optional package, and names it as a peer", async () => {
   const { peerDependencies, peerDependenciesMeta } = JSON.parse(
     await readFile(path.join(PROJECT, "package.json"), "utf8"),
   ) as Record<"peerDependencies" | "peerDependenciesMeta", Record<string, unknown>>;
-  const optional = ["pcsclite"];
+  const optional = ["koffi", "pcsclite"];
   expect(Object.keys(peerDependencies).sort()).toEqual(optional);
   expect(peerDependenciesMeta).toEqual(Object.fromEntries(optional.map((name) => [name, { optional: true }])));
   const installed = await readdir(path.join(folder, "node_modules"));
@@ -103,3 +116,60 @@ test("is imported by its name, and by each of its paths", async () => {
   const { stdout } = await succeed("node", "--input-type=module", "--eval", program);
   expect(stdout).toBe("function,function,function,function,function 0 piv\n");
 });
+
+/** The oldest that is supported, and the project's own. */
+const COMPILERS = [
+  { compiler: "TypeScript 5.7", folder: "test/interop/runtimes/node_modules/typescript-5.7", lib: ["es2022"] },
+  { compiler: "TypeScript 5.7", folder: "test/interop/runtimes/node_modules/typescript-5.7", lib: ["es2022", "dom"] },
+  { compiler: "TypeScript 6.0", folder: "node_modules/typescript", lib: ["es2022"] },
+];
+
+test.each(COMPILERS)(
+  "compiles with $compiler and $lib, without skipLibCheck and without @types/node",
+  async ({ folder: compiler, lib }) => {
+    const { exports } = JSON.parse(await readFile(path.join(PROJECT, "package.json"), "utf8")) as {
+      exports: Record<string, { types?: string }>;
+    };
+    const entries = Object.keys(exports).filter((entry) => exports[entry]?.types !== undefined);
+    expect(entries.length).toBeGreaterThan(10);
+    const imports = entries.map((entry, index) => `export * as e${index} from "cryptoki${entry.slice(1)}";\n`);
+    await writeFile(path.join(folder, "entries.mts"), imports.join(""));
+    await copyFile(path.join(PROJECT, "test/types/package-user.ts"), path.join(folder, "user.mts"));
+    // A user's program that must not compile: the types say something.
+    const wrong = 'import { openTokens } from "cryptoki";\nexport const wrong: number = openTokens();\n';
+    await writeFile(path.join(folder, "wrong.mts"), wrong);
+    const options = {
+      noEmit: true,
+      strict: true,
+      exactOptionalPropertyTypes: true,
+      target: "es2022",
+      module: "nodenext",
+    };
+    const config = { compilerOptions: { ...options, lib, types: [] }, files: ["entries.mts", "user.mts", "wrong.mts"] };
+    await writeFile(path.join(folder, "tsconfig.json"), JSON.stringify(config));
+    const { stdout } = await run(process.execPath, [path.join(PROJECT, compiler, "bin/tsc"), "-p", folder], {
+      cwd: folder,
+      timeout: 240_000,
+    });
+    expect(stdout.trim().split("\n")).toEqual([expect.stringMatching(/^wrong\.mts\(2,14\): error TS2322/u)]);
+  },
+);
+
+test.each(["node-22", "node-24", process.execPath])(
+  "is loaded by require in %s, from each of its paths",
+  async (node) => {
+    const installed = path.join(PROJECT, "test/interop/runtimes/node_modules", node, "bin/node");
+    const program = `
+    const { Cryptoki, CKR, openTokens } = require("cryptoki");
+    const { Pcscd } = require("cryptoki/pcsc");
+    const { TokenCrypto } = require("cryptoki/webcrypto");
+    const { exports: ways } = require("cryptoki/package.json");
+    const paths = Object.keys(ways).filter((each) => ways[each].default);
+    const loaded = paths.map((each) => Object.keys(require("cryptoki" + each.slice(1))).length > 0);
+    console.log([Cryptoki, openTokens, Pcscd, TokenCrypto].map((one) => typeof one).join(), CKR.OK, loaded.every(Boolean));
+  `;
+    await writeFile(path.join(folder, "program.cjs"), program);
+    const { stdout } = await succeed(node === process.execPath ? node : installed, "program.cjs");
+    expect(stdout).toBe("function,function,function,function 0 true\n");
+  },
+);

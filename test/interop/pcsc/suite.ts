@@ -133,22 +133,9 @@ export function describePcsc(name: string, subject: Subject): void {
         expect(connection).toMatchObject({ reader, protocol: 2, atr: Uint8Array.of(0x3b, 0x80, 0x01, 0x81) });
       });
 
-      test("without a card, or without the reader, says so", async () => {
-        expect((await failure(pcsc.connect(reader))).codeName).toBe("SCARD_E_NO_SMARTCARD");
-        expect((await failure(pcsc.connect("No Such Reader 00 00"))).codeName).toBe("SCARD_E_UNKNOWN_READER");
-      });
-
       test("to the reader alone needs no card", async () => {
         await using connection = await pcsc.connect(reader, { share: SCARD_SHARE.DIRECT });
         expect(connection.atr).toHaveLength(0);
-      });
-
-      test("twice is possible where both share", async () => {
-        await insert();
-        await using first = await pcsc.connect(reader);
-        await using second = await pcsc.connect(reader);
-        expect(await first.transmit(COMMAND)).toEqual(await second.transmit(COMMAND));
-        expect(await first.alone()).toBe(false);
       });
 
       test("exclusively keeps others out", async () => {
@@ -165,25 +152,6 @@ export function describePcsc(name: string, subject: Subject): void {
     });
 
     describe("a connection", () => {
-      test.each([4, 5, 255, 261, 262, 4_096, 60_000])(
-        "carries a command of %d bytes and its answer",
-        async (length) => {
-          await insert();
-          await using connection = await pcsc.connect(reader);
-          const command = Uint8Array.from({ length }, (_, index) => index % 251);
-          expect(await connection.transmit(command)).toEqual(Uint8Array.of(...command, 0x90, 0x00));
-        },
-      );
-
-      test("keeps calls made at once in order", async () => {
-        const { commands } = await insert();
-        await using connection = await pcsc.connect(reader);
-        const sent = Array.from({ length: 20 }, (_, index) => Uint8Array.of(0, index, 0, 0));
-        const answers = await Promise.all(sent.map((command) => connection.transmit(command)));
-        expect(commands.map((command) => command[1])).toEqual(sent.map((command) => command[1]));
-        expect(answers.map((answer) => answer[1])).toEqual(sent.map((command) => command[1]));
-      });
-
       test("reconnects, with a reset if told", async () => {
         await insert();
         await using connection = await pcsc.connect(reader);

@@ -18,12 +18,18 @@ const PACKAGE_OF: Readonly<Record<string, string>> = {
   "pkcs11-tool": "opensc",
   "pkcs15-init": "opensc",
   "pkcs15-tool": "opensc",
+  groff: "groff-base",
+  "sc-hsm-tool": "opensc",
   setpriv: "util-linux",
   ssh: "openssh-client",
+  "ssh-add": "openssh-client",
   sshd: "openssh-server",
+  "systemd-analyze": "systemd",
+  "systemd-socket-activate": "systemd",
   flock: "util-linux",
   gpg: "gnupg",
   gpgconf: "gnupg",
+  ykman: "yubikey-manager",
 };
 
 const SEARCH = [...(process.env["PATH"] ?? "").split(path.delimiter), "/usr/sbin", "/usr/bin"];

@@ -5,6 +5,7 @@ import { concat, fromHex, utf8 } from "../../../src/bytes/index.ts";
 import type { VirtualPkcs15Card } from "../../../src/virtual/index.ts";
 import { exchange, send } from "../exchange.ts";
 import { testKey, testPkcs15Card } from "../keys.ts";
+import { shareOf } from "../../seeded-random.ts";
 
 const PIN = "0020000108313233343536FFFF";
 /** A key file that PIN 1 guards, with a PIN for each use where the proprietary bytes say so. */
@@ -64,7 +65,7 @@ describe.each([
         // As OpenSC sends it.
         expect(await say("A0E40000")).toBe("9000");
       }),
-      { numRuns: 5 },
+      { numRuns: shareOf(5) },
     );
   });
 

@@ -8,6 +8,7 @@ import { loadCard, saveCard } from "../../../src/virtual/index.ts";
 import { decodeImage, encodeImage } from "../../../src/virtual/piv/image.ts";
 import { exchange } from "../exchange.ts";
 import { testCard, testKey } from "../keys.ts";
+import { shareOf } from "../../seeded-random.ts";
 
 let folder: string;
 beforeAll(async () => (folder = await mkdtemp(path.join(os.tmpdir(), "virtual-card-"))));
@@ -88,7 +89,7 @@ describe("the image of a card", () => {
           expect(error).toBeInstanceOf(DataError);
         }
       }),
-      { numRuns: 300 },
+      { numRuns: shareOf(300) },
     );
   });
 

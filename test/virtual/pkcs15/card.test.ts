@@ -9,6 +9,7 @@ import { loadCard, saveCard } from "../../../src/virtual/index.ts";
 import { decodeImage, encodeImage } from "../../../src/virtual/iso7816/image.ts";
 import { exchange } from "../exchange.ts";
 import { testKey, testPkcs15Card } from "../keys.ts";
+import { shareOf } from "../../seeded-random.ts";
 
 let folder: string;
 beforeAll(async () => (folder = await mkdtemp(path.join(os.tmpdir(), "virtual-pkcs15-"))));
@@ -67,7 +68,7 @@ describe("a card kept in a file", () => {
           expect(error).toBeInstanceOf(DataError);
         }
       }),
-      { numRuns: 200 },
+      { numRuns: shareOf(200) },
     );
   });
 });

@@ -1,6 +1,12 @@
-import type { DecipherCCM, DecipherGCM } from "node:crypto";
+import type { DecipherCCM } from "node:crypto";
 import { concat, concatSecret, DataError, wipe } from "../../../bytes/index.ts";
-import { type AeadParameters, AuthenticationError, type BlockStream, type SealedMessage } from "../host-crypto.ts";
+import {
+  type AeadParameters,
+  AuthenticationError,
+  type BlockStream,
+  type OpeningStream,
+  type SealedMessage,
+} from "../host-crypto.ts";
 import { nodeCrypto, plain } from "./crypto.ts";
 
 const BLOCK = 16;
@@ -120,16 +126,18 @@ export function sealGcm(parameters: AeadParameters): BlockStream {
   };
 }
 
-/** @throws {AuthenticationError} if the tag does not belong to the message; no plaintext is returned. */
-export function decryptGcm(parameters: AeadParameters, ciphertext: Uint8Array, tag: Uint8Array): Uint8Array {
+/** The reverse of {@link sealGcm}. @throws {DataError} for parameters that it does not take. */
+export function openGcm(parameters: AeadParameters): OpeningStream {
   const decipher = refusing(() => {
     const algorithm = gcm(parameters);
     const nonce = nativeNonce(parameters, algorithm);
-    const made = nodeCrypto().createDecipheriv(algorithm, parameters.key, nonce, { authTagLength: tag.length });
-    made.setAAD(parameters.additional);
-    return made.setAuthTag(tag);
+    const { key, tagLength, additional } = parameters;
+    return nodeCrypto().createDecipheriv(algorithm, key, nonce, { authTagLength: tagLength }).setAAD(additional);
   });
-  return opened(decipher, ciphertext);
+  return {
+    update: (part) => refusing(() => plain(decipher.update(part))),
+    final: (tag) => authenticating(() => plain(decipher.setAuthTag(tag).final())),
+  };
 }
 
 /** AES-CCM (SP 800-38C). @returns The ciphertext without the tag, and the tag. @throws {DataError} for parameters that it does not take. */
@@ -178,14 +186,22 @@ function refusing<T>(work: () => T): T {
 }
 
 /** Wipes unauthenticated plaintext. */
-function opened(decipher: DecipherGCM | DecipherCCM, ciphertext: Uint8Array): Uint8Array {
+function opened(decipher: DecipherCCM, ciphertext: Uint8Array): Uint8Array {
   let message: Uint8Array = new Uint8Array();
   try {
-    message = decipher.update(ciphertext);
-    return concatSecret(message, decipher.final());
-  } catch (cause) {
-    throw new AuthenticationError("authenticated encryption: the tag does not match the message", { cause });
+    return authenticating(() => {
+      message = decipher.update(ciphertext);
+      return concatSecret(message, decipher.final());
+    });
   } finally {
     wipe(message);
+  }
+}
+
+function authenticating<T>(work: () => T): T {
+  try {
+    return work();
+  } catch (cause) {
+    throw new AuthenticationError("authenticated encryption: the tag does not match the message", { cause });
   }
 }

@@ -1,5 +1,5 @@
 import type { HostCrypto } from "../host-crypto.ts";
-import { decryptCcm, decryptGcm, encryptCcm, sealGcm } from "./aead.ts";
+import { decryptCcm, encryptCcm, openGcm, sealGcm } from "./aead.ts";
 import {
   createCipher,
   createHash,
@@ -12,7 +12,7 @@ import {
   unwrapKey,
   wrapKey,
 } from "./crypto.ts";
-import { generateKey, importPrivateKey, isPrime, rsaPublic, verifyEcdsa, verifyEddsa } from "./keys.ts";
+import { createEcdsaVerifier, generateKey, importPrivateKey, isPrime, rsaPublic, verifyEddsa } from "./keys.ts";
 
 const NODE: HostCrypto = {
   createHash,
@@ -21,7 +21,7 @@ const NODE: HostCrypto = {
   isSameSecret,
   createCipher,
   sealGcm,
-  decryptGcm,
+  openGcm,
   encryptCcm,
   decryptCcm,
   wrapKey,
@@ -29,7 +29,7 @@ const NODE: HostCrypto = {
   pbkdf2,
   gunzip,
   rsaPublic,
-  verifyEcdsa,
+  createEcdsaVerifier,
   verifyEddsa,
   importPrivateKey,
   generateKey,

@@ -10,7 +10,16 @@ import {
   type RsaPublicKey,
   withoutLimits,
 } from "../../codec/public-key.ts";
-import type { HostKey, KeyKind, PrivateKeyForm, RsaPrivateNumbers } from "../host-crypto.ts";
+import type { HashName } from "../../codec/hashes.ts";
+import type {
+  HostKey,
+  HostSigner,
+  HostVerifier,
+  KeyKind,
+  MaybePromise,
+  PrivateKeyForm,
+  RsaPrivateNumbers,
+} from "../host-crypto.ts";
 import { nodeCrypto, plain } from "./crypto.ts";
 
 /** Keys that were imported: a card's key is imported once, however often results are checked with it. */
@@ -41,13 +50,28 @@ export function rsaPublic(key: RsaPublicKey, block: Uint8Array): Uint8Array {
   }
 }
 
-export function verifyEddsa(key: EdwardsPublicKey, message: Uint8Array, signature: Uint8Array): boolean {
-  return nodeCrypto().verify(null, message, importOnce(key), signature);
+/** Bytes of a message for Ed25519, which Node hashes at once, from which on a thread of its own does it. */
+const LONG = 256 * 1024;
+
+export function verifyEddsa(key: EdwardsPublicKey, message: Uint8Array, signature: Uint8Array): MaybePromise<boolean> {
+  const { verify } = nodeCrypto();
+  const own = importOnce(key);
+  if (message.length <= LONG) return verify(null, message, own, signature);
+  return new Promise((resolve, reject) => {
+    verify(null, message, own, signature, (error, isValid) => {
+      if (error) reject(error);
+      else resolve(isValid);
+    });
+  });
 }
 
-/** ECDSA with SHA-256 over `message`. */
-export function verifyEcdsa(key: EcPublicKey, message: Uint8Array, signature: Uint8Array): boolean {
-  return nodeCrypto().verify("sha256", message, { key: importOnce(key), dsaEncoding: "ieee-p1363" }, signature);
+export function createEcdsaVerifier(key: EcPublicKey, hash: HashName): HostVerifier {
+  const imported = { key: importOnce(key), dsaEncoding: "ieee-p1363" } as const;
+  const verifier = nodeCrypto().createVerify(hash);
+  return {
+    update: (part) => void verifier.update(part),
+    verify: (signature) => verifier.verify(imported, signature),
+  };
 }
 
 export function importPrivateKey(form: PrivateKeyForm): HostKey {
@@ -156,8 +180,23 @@ class NodeKey implements HostKey {
     return plain(nodeCrypto().diffieHellman({ privateKey: this.#key, publicKey: importPublicKey(peer) }));
   }
 
-  signEddsa(message: Uint8Array): Uint8Array {
-    return plain(nodeCrypto().sign(null, message, this.#key));
+  createEcdsaSigner(hash: HashName): HostSigner {
+    const signer = nodeCrypto().createSign(hash);
+    return {
+      update: (part) => void signer.update(part),
+      sign: () => plain(signer.sign({ key: this.#key, dsaEncoding: "ieee-p1363" })),
+    };
+  }
+
+  signEddsa(message: Uint8Array): MaybePromise<Uint8Array> {
+    const { sign } = nodeCrypto();
+    if (message.length <= LONG) return plain(sign(null, message, this.#key));
+    return new Promise((resolve, reject) => {
+      sign(null, message, this.#key, (error, signature) => {
+        if (error) reject(error);
+        else resolve(plain(signature));
+      });
+    });
   }
 }
 

@@ -1,0 +1,309 @@
+import { randomUUID } from "node:crypto";
+import type { FastifyReply, FastifyRequest } from "fastify";
+import { onAbort } from "../async/index.ts";
+import { encodePem } from "../bytes/index.ts";
+import type { TokenInfo, TokenSource } from "../tokens/index.ts";
+import type { AuditTrail } from "../audit/index.ts";
+import { type Client, Clients } from "./clients.ts";
+import type { Role, ServiceConfiguration } from "./configuration.ts";
+import { Directory, type ServedKey, type ServedToken } from "./directory.ts";
+import { Events } from "./events.ts";
+import { type Answer, Idempotency } from "./idempotency.ts";
+import { problemOf, ServiceError } from "./problem.ts";
+import { Secrets } from "./secrets.ts";
+import { Workload } from "./workload.ts";
+
+const JSON_TYPE = "application/json; charset=utf-8";
+
+export interface ServiceOptions {
+  readonly source: TokenSource;
+  readonly configuration: ServiceConfiguration;
+  readonly secrets?: Secrets;
+  readonly audit?: AuditTrail;
+}
+
+/** What an operation is about, for the audit trail. */
+export interface Subject {
+  readonly operation: string;
+  readonly token?: string | undefined;
+  readonly key?: string | undefined;
+}
+
+/** What a handler gives: JSON, or bytes of a type. */
+export interface Outcome {
+  readonly status?: number;
+  readonly body?: unknown;
+  readonly bytes?: { readonly type: string; readonly content: Uint8Array | string };
+  readonly location?: string;
+}
+
+/** A request whose client is known. */
+export interface Call {
+  readonly id: string;
+  readonly client: Client;
+  /** Aborts at the deadline, and when the client hangs up before it has an answer that is kept for it. */
+  readonly signal: AbortSignal;
+}
+
+/** Whether the answer is kept for a repeated request with the same Idempotency-Key. One with a secret never is. */
+export type Repetition = "kept" | "secret";
+
+/** What all routes share. */
+export class Service {
+  readonly directory: Directory;
+  readonly secrets: Secrets;
+  readonly events = new Events();
+  readonly workload: Workload;
+  readonly #clients: Clients;
+  readonly #idempotency = new Idempotency();
+  readonly #audit: AuditTrail | undefined;
+  readonly #seconds: number;
+  readonly #requests: number;
+  readonly #atWork = new Map<Client, number>();
+  readonly #source: TokenSource;
+
+  constructor({ source, configuration, secrets, audit }: ServiceOptions) {
+    this.#source = source;
+    this.directory = new Directory(source);
+    this.secrets = secrets ?? new Secrets(configuration.tokens ?? []);
+    this.#clients = new Clients(configuration.clients ?? []);
+    this.#audit = audit;
+    const { waiting = 64, seconds = 30, requests = 256 } = configuration.limits ?? {};
+    this.workload = new Workload(waiting);
+    this.#seconds = seconds;
+    this.#requests = requests;
+  }
+
+  /** The client of a request. @throws {ServiceError} UNKNOWN_CLIENT. */
+  clientOf(request: FastifyRequest): Client {
+    return this.#clients.of(request);
+  }
+
+  /** Emits what happens to tokens, until `signal` aborts. */
+  async watch(signal: AbortSignal): Promise<void> {
+    const known = new Map<unknown, ServedToken>();
+    for await (const change of this.#source.changes({ signal })) {
+      if (change.type === "unrecognised") continue;
+      if (change.type === "inserted") {
+        const served = (await this.directory.tokens({ signal })).find(({ token }) => token === change.token);
+        if (!served) continue;
+        known.set(change.token, served);
+        this.events.emit("token.inserted", served.name, served.info, { initial: change.initial });
+      } else {
+        const served = known.get(change.token);
+        known.delete(change.token);
+        if (served) this.events.emit("token.removed", served.name, served.info);
+      }
+    }
+  }
+
+  /** Reads a list or an object: no entry in the audit trail, no limit but the deadline. */
+  async read(
+    request: FastifyRequest,
+    reply: FastifyReply,
+    work: (call: Call) => Promise<Outcome>,
+  ): Promise<FastifyReply> {
+    const client = this.clientOf(request);
+    return send(reply, toAnswer(await this.#timed(request, reply, client, work)));
+  }
+
+  /**
+   * Does an operation: within the client's limits and the deadline, once for each Idempotency-Key, and entered in the audit trail before its
+   * result leaves.
+   */
+  async perform(
+    request: FastifyRequest,
+    reply: FastifyReply,
+    subject: Subject,
+    repetition: Repetition,
+    work: (call: Call) => Promise<Outcome>,
+  ): Promise<FastifyReply> {
+    const client = this.clientOf(request);
+    const name = idempotencyKey(request, repetition);
+    const run = async (): Promise<Answer> =>
+      toAnswer(await this.audited(request, client, subject, () => this.#counted(request, reply, client, work)));
+    if (name === undefined) return send(reply, await run());
+    const { body } = request;
+    const content = body instanceof Uint8Array ? body : JSON.stringify(body ?? null);
+    return send(
+      reply,
+      await this.#idempotency.run(`${client.name} ${name}`, [request.method, request.url, content], run),
+    );
+  }
+
+  /** Enters the outcome of `work` in the audit trail before it is told. @throws {ServiceError} NO_AUDIT. */
+  async audited<T>(request: FastifyRequest, client: Client, subject: Subject, work: () => Promise<T>): Promise<T> {
+    try {
+      const outcome = await work();
+      await this.#enter(request, client, subject, "OK");
+      return outcome;
+    } catch (error) {
+      if (!(error instanceof ServiceError && error.code === "NO_AUDIT"))
+        await this.#enter(request, client, subject, problemOf(error).code);
+      throw error;
+    }
+  }
+
+  async #enter(request: FastifyRequest, client: Client, subject: Subject, outcome: string): Promise<void> {
+    const purpose = request.headers["cryptoki-purpose"];
+    const { operation, token, key } = subject;
+    const entry = {
+      event: "operation",
+      client: client.name,
+      request: request.id,
+      operation,
+      ...(token !== undefined && { token }),
+      ...(key !== undefined && { key }),
+      outcome,
+      ...(typeof purpose === "string" && { purpose: purpose.slice(0, 200) }),
+    } as const;
+    await this.#audit?.write(entry).catch((cause: unknown) => {
+      throw new ServiceError("NO_AUDIT", "the audit trail cannot be written; the result is withheld", { cause });
+    });
+  }
+
+  async #counted(
+    request: FastifyRequest,
+    reply: FastifyReply,
+    client: Client,
+    work: (call: Call) => Promise<Outcome>,
+  ): Promise<Outcome> {
+    const atWork = this.#atWork.get(client) ?? 0;
+    if (atWork >= this.#requests) {
+      throw new ServiceError("CKR_DEVICE_MEMORY", `${atWork} requests of the client are at work`, { retryAfter: 1 });
+    }
+    this.#atWork.set(client, atWork + 1);
+    try {
+      return await this.#timed(request, reply, client, work);
+    } finally {
+      this.#atWork.set(client, (this.#atWork.get(client) ?? 1) - 1);
+    }
+  }
+
+  async #timed(
+    request: FastifyRequest,
+    reply: FastifyReply,
+    client: Client,
+    work: (call: Call) => Promise<Outcome>,
+  ): Promise<Outcome> {
+    const seconds = waitOf(request) ?? this.#seconds;
+    const deadline = new AbortController();
+    const abort = (code: "DEADLINE", message: string): void => {
+      deadline.abort(new ServiceError(code, message));
+    };
+    const timer = setTimeout(() => {
+      abort("DEADLINE", `not done within ${seconds} s`);
+    }, 1000 * seconds);
+    // With an Idempotency-Key the answer is kept for the client that comes back.
+    const hangUp = (): void => {
+      if (!reply.raw.writableFinished && request.headers["idempotency-key"] === undefined)
+        abort("DEADLINE", "the client hung up");
+    };
+    reply.raw.once("close", hangUp);
+    const { signal } = deadline;
+    let stop: (() => void) | undefined;
+    try {
+      const ended = new Promise<never>((_, reject) => {
+        stop = onAbort(signal, reject);
+      });
+      return await Promise.race([work({ id: request.id, client, signal }), ended]);
+    } finally {
+      stop?.();
+      clearTimeout(timer);
+      reply.raw.off("close", hangUp);
+    }
+  }
+
+  /** The token of a request's address, if its client may see it. @throws {TokenError} NO_TOKEN; {ServiceError} FORBIDDEN. */
+  async token(call: Call, name: string, role: Role): Promise<ServedToken> {
+    const served = await this.directory.token(name, { signal: call.signal });
+    call.client.require(role, served.info);
+    return served;
+  }
+
+  /** The key of a request's address on one token. */
+  async keyOn(call: Call, name: string, fingerprint: string, role: Role): Promise<ServedKey> {
+    const served = await this.directory.token(name, { signal: call.signal });
+    call.client.require(role, served.info, fingerprint);
+    return this.directory.keyOf(served, fingerprint, { signal: call.signal });
+  }
+
+  /** The cards that hold a key and that the client may use it on. @throws {TokenError} NO_OBJECT; {ServiceError} FORBIDDEN. */
+  async holders(call: Call, fingerprint: string, role: Role): Promise<readonly ServedKey[]> {
+    const holders = await this.directory.holders(fingerprint, { signal: call.signal });
+    const allowed = holders.filter(({ served }) => call.client.may(role, served.info, fingerprint));
+    const [first] = holders;
+    if (allowed.length === 0 && first) call.client.require(role, first.served.info, fingerprint);
+    return allowed;
+  }
+
+  /** Tells of something that was done to a token, and reads its keys anew. */
+  changed(
+    type: Parameters<Events["emit"]>[0],
+    served: ServedToken,
+    data: Readonly<Record<string, unknown>> = {},
+  ): void {
+    this.directory.forget(served);
+    this.events.emit(type, served.name, served.info, data);
+  }
+}
+
+/** @throws {ServiceError} BAD_INPUT. */
+function idempotencyKey(request: FastifyRequest, repetition: Repetition): string | undefined {
+  const key = request.headers["idempotency-key"];
+  if (key === undefined) return undefined;
+  if (repetition === "secret") {
+    throw new ServiceError(
+      "BAD_INPUT",
+      "this request takes no Idempotency-Key: its answer is secret and is never kept",
+    );
+  }
+  if (typeof key !== "string" || !/^[\x21-\x7e]{8,64}$/u.test(key))
+    throw new ServiceError("BAD_INPUT", "an Idempotency-Key has 8 to 64 printable characters");
+  return key;
+}
+
+/** Seconds of the header Prefer: wait=10 (RFC 7240 section 4.3). @throws {ServiceError} BAD_INPUT. */
+function waitOf(request: FastifyRequest): number | undefined {
+  const { prefer } = request.headers;
+  const [, seconds] = /(?:^|[,;\s])wait=(\S+?)(?:$|[,;\s])/iu.exec([prefer ?? ""].flat().join(",")) ?? [];
+  if (seconds === undefined) return undefined;
+  if (/^\d{1,3}$/u.test(seconds) && Number(seconds) >= 1 && Number(seconds) <= 600) return Number(seconds);
+  throw new ServiceError("BAD_INPUT", "Prefer: wait is a number of seconds, from 1 to 600");
+}
+
+function toAnswer({ status, body, bytes, location }: Outcome): Answer {
+  const content = bytes ?? { type: JSON_TYPE, content: body === undefined ? "" : JSON.stringify(body) };
+  return {
+    status: status ?? (body === undefined && !bytes ? 204 : 200),
+    type: content.type,
+    body: content.content,
+    ...(location !== undefined && { location }),
+  };
+}
+
+function send(reply: FastifyReply, { status, type, body, location }: Answer): FastifyReply {
+  if (location !== undefined) void reply.header("location", location);
+  if (status === 204) return reply.code(status).send();
+  return reply
+    .code(status)
+    .type(type)
+    .send(typeof body === "string" ? body : Buffer.from(body));
+}
+
+export const newRequestId = (): string => randomUUID();
+
+export const pem = (der: Uint8Array): string => encodePem("CERTIFICATE", der);
+
+/** A token as the API shows it. */
+export const tokenJson = ({ name, info }: ServedToken): object => ({
+  token: name,
+  label: info.label,
+  manufacturer: info.manufacturerID,
+  model: info.model,
+  serial: info.serialNumber,
+  reader: info.reader,
+  uri: info.uri,
+});
+
+export type { TokenInfo };

@@ -1,0 +1,268 @@
+import { type Static, type TSchema, Type } from "typebox";
+
+const strict = { additionalProperties: false };
+
+export const Base64Url = Type.String({ pattern: "^[A-Za-z0-9_-]*$", description: "base64url, without padding" });
+export const Fingerprint = Type.String({
+  pattern: "^[0-9a-f]{64}$",
+  description: "SHA-256 of the key's SubjectPublicKeyInfo, hexadecimal",
+});
+const TokenName = Type.String({
+  pattern: "^[0-9a-f]{32}$",
+  description: "The first 32 hexadecimal digits of SHA-256 over the token's PKCS #11 URI",
+});
+const Pin = Type.String({ minLength: 1, maxLength: 255, description: "A PIN, UTF-8" });
+const Pem = Type.String({ maxLength: 65_536, description: "PEM" });
+const DateTime = Type.String({ format: "date-time" });
+
+export const ProblemSchema = Type.Object(
+  {
+    type: Type.String(),
+    title: Type.String(),
+    status: Type.Integer(),
+    detail: Type.String(),
+    code: Type.String({ description: "A code of the service, or the name of a PKCS #11 return value" }),
+    instance: Type.String({ description: "The identifier of the request" }),
+    triesLeft: Type.Optional(Type.Integer()),
+    candidates: Type.Optional(Type.Array(Type.String())),
+    retryAfter: Type.Optional(Type.Integer({ description: "Seconds" })),
+  },
+  { title: "Problem", description: "What went wrong (RFC 9457)" },
+);
+
+export const TokenParameters = Type.Object({ token: TokenName });
+export const KeyParameters = Type.Object({ key: Fingerprint });
+export const TokenKeyParameters = Type.Object({ token: TokenName, key: Fingerprint });
+export const PageQuery = Type.Object(
+  {
+    limit: Type.Optional(Type.String({ pattern: "^[1-9]\\d{0,2}$", description: "At most so many; default: 100" })),
+    cursor: Type.Optional(Type.String({ maxLength: 128, description: "From the Link header of the page before" })),
+  },
+  strict,
+);
+
+export const TokenSchema = Type.Object(
+  {
+    token: TokenName,
+    label: Type.String(),
+    manufacturer: Type.String(),
+    model: Type.String(),
+    serial: Type.String(),
+    reader: Type.String(),
+    uri: Type.String(),
+  },
+  { title: "Token" },
+);
+
+export const PinSchema = Type.Object(
+  {
+    status: Type.Enum(["usable", "low", "final-try", "locked", "not-set", "must-change"]),
+    entry: Type.Enum(["host", "reader"]),
+    minLength: Type.Integer(),
+    maxLength: Type.Integer(),
+  },
+  { title: "PinState", description: "How the user's PIN stands; lengths in bytes" },
+);
+
+export const KeySchema = Type.Object(
+  {
+    key: Fingerprint,
+    token: TokenName,
+    id: Type.String({ description: "CKA_ID, hexadecimal" }),
+    label: Type.String(),
+    reference: Type.Optional(Type.String({ description: "The card's own name for the key" })),
+    algorithm: Type.Object({
+      type: Type.Enum(["rsa", "ec", "ed25519", "x25519"]),
+      bits: Type.Optional(Type.Integer()),
+      curve: Type.Optional(Type.String()),
+    }),
+    uri: Type.String(),
+    jwk: Type.Record(Type.String(), Type.String(), { description: "The public key (RFC 7517)" }),
+  },
+  { title: "Key" },
+);
+
+export const CertificateSchema = Type.Object(
+  {
+    token: TokenName,
+    id: Type.String(),
+    label: Type.String(),
+    subject: Type.String(),
+    issuer: Type.String(),
+    serialNumber: Type.String(),
+    notBefore: DateTime,
+    notAfter: DateTime,
+    key: Type.Optional(Fingerprint),
+    pem: Pem,
+  },
+  { title: "Certificate" },
+);
+
+export const DataObjectSchema = Type.Object(
+  {
+    label: Type.String(),
+    application: Type.String(),
+    objectId: Type.Optional(Type.String()),
+    value: Type.Optional(Base64Url),
+  },
+  { title: "DataObject" },
+);
+
+export const SIGNATURE_ALGORITHMS = [
+  ...["RS256", "RS384", "RS512", "PS256", "PS384", "PS512"],
+  ...["ES256", "ES384", "ES512", "EdDSA"],
+] as const;
+const Algorithm = Type.Enum([...SIGNATURE_ALGORITHMS], { description: "As JOSE names it (RFC 7518, RFC 8037)" });
+
+export const SignBody = Type.Object(
+  {
+    alg: Algorithm,
+    digest: Type.Optional(Base64Url),
+    data: Type.Optional(Base64Url),
+  },
+  { ...strict, title: "SignRequest", oneOf: [{ required: ["digest"] }, { required: ["data"] }] },
+);
+export const SignQuery = Type.Object({ alg: Type.Optional(Algorithm) }, strict);
+export const SignatureSchema = Type.Object(
+  {
+    signature: Base64Url,
+    alg: Algorithm,
+    key: Fingerprint,
+    token: TokenName,
+    certificate: Type.Optional(Pem),
+    request: Type.String(),
+  },
+  { title: "Signature", description: "ECDSA signatures are r || s" },
+);
+
+export const VerifyBody = Type.Object(
+  { alg: Algorithm, data: Base64Url, signature: Base64Url },
+  { ...strict, title: "VerifyRequest" },
+);
+export const VerifiedSchema = Type.Object({ valid: Type.Boolean() }, { title: "Verified" });
+
+const OaepHash = Type.Enum(["SHA-1", "SHA-256", "SHA-384", "SHA-512"]);
+export const DecryptBody = Type.Object(
+  {
+    data: Base64Url,
+    padding: Type.Optional(Type.Enum(["oaep", "pkcs1"], { description: "Default: oaep" })),
+    hash: Type.Optional(OaepHash),
+    label: Type.Optional(Base64Url),
+  },
+  { ...strict, title: "DecryptRequest" },
+);
+export const DecryptedSchema = Type.Object({ data: Base64Url }, { title: "Decrypted" });
+
+export const DeriveBody = Type.Object(
+  { publicKey: Type.String({ maxLength: 4096, description: "The other party's public key: PEM" }) },
+  { ...strict, title: "DeriveRequest" },
+);
+export const DerivedSchema = Type.Object(
+  { secret: Base64Url },
+  { title: "Derived", description: "The shared secret: the x or u coordinate" },
+);
+
+export const NewKeyBody = Type.Object(
+  {
+    type: Type.Enum(["rsa", "ec", "ed25519", "x25519"]),
+    bits: Type.Optional(Type.Enum([2048, 3072, 4096])),
+    curve: Type.Optional(Type.Enum(["P-256", "P-384", "P-521"])),
+    reference: Type.Optional(Type.String({ maxLength: 8 })),
+    id: Type.Optional(Type.String({ pattern: "^([0-9a-fA-F]{2}){1,64}$" })),
+    label: Type.Optional(Type.String({ maxLength: 255 })),
+    uses: Type.Optional(Type.Array(Type.Enum(["sign", "decrypt", "derive", "unwrap"]), { minItems: 1 })),
+    policy: Type.Optional(
+      Type.Object(
+        {
+          pin: Type.Optional(Type.Enum(["never", "once", "always"])),
+          touch: Type.Optional(Type.Enum(["never", "always", "cached"])),
+        },
+        strict,
+      ),
+    ),
+    replace: Type.Optional(Type.Boolean()),
+  },
+  { ...strict, title: "NewKey" },
+);
+
+export const RequestBody = Type.Object(
+  {
+    subject: Type.String({ minLength: 1, maxLength: 1024, description: "A name as RFC 4514 writes it: CN=Ada" }),
+    dns: Type.Optional(Type.Array(Type.String({ maxLength: 255 }), { maxItems: 100 })),
+    email: Type.Optional(Type.Array(Type.String({ maxLength: 255 }), { maxItems: 100 })),
+  },
+  { ...strict, title: "RequestForCertificate" },
+);
+export const RequestSchema = Type.Object({ request: Pem }, { title: "CertificationRequest" });
+
+export const CertificateBody = Type.Object(
+  { certificate: Pem, replace: Type.Optional(Type.Boolean()) },
+  { ...strict, title: "NewCertificate" },
+);
+
+export const DataBody = Type.Object(
+  {
+    label: Type.Optional(Type.String({ maxLength: 255 })),
+    application: Type.Optional(Type.String({ maxLength: 255 })),
+    objectId: Type.Optional(Type.String({ pattern: "^\\d+(\\.\\d+)+$" })),
+    value: Base64Url,
+    private: Type.Optional(Type.Boolean()),
+    replace: Type.Optional(Type.Boolean()),
+  },
+  { ...strict, title: "NewDataObject" },
+);
+
+export const LoginBody = Type.Object({ pin: Type.Optional(Pin) }, { ...strict, title: "Login" });
+export const ChangePinBody = Type.Object({ old: Pin, new: Pin }, { ...strict, title: "PinChange" });
+export const UnblockBody = Type.Object({ puk: Pin, new: Pin }, { ...strict, title: "PinUnblock" });
+export const InitializeBody = Type.Object(
+  {
+    label: Type.String({ minLength: 1, maxLength: 32 }),
+    officerPin: Type.Optional(Pin),
+    userPin: Type.Optional(Pin),
+  },
+  { ...strict, title: "Initialisation", description: "PINs that are left out come from the configuration" },
+);
+export const ResetBody = Type.Object(
+  { label: Type.String({ maxLength: 32, description: "The token's label, repeated" }) },
+  { ...strict, title: "Reset" },
+);
+export const RandomBody = Type.Object(
+  { length: Type.Integer({ minimum: 1, maximum: 4096, description: "Bytes" }) },
+  { ...strict, title: "RandomRequest" },
+);
+export const RandomSchema = Type.Object({ random: Base64Url }, { title: "Random" });
+
+export const AttestationSchema = Type.Object(
+  { certificate: Pem, chain: Type.Array(Pem) },
+  { title: "Attestation", description: "It is not verified here" },
+);
+
+export const BatchBody = Type.Object(
+  {
+    operations: Type.Array(
+      Type.Object({ key: Fingerprint, ...SignBody.properties }, { ...strict, title: "BatchItem" }),
+      {
+        minItems: 1,
+        maxItems: 100,
+      },
+    ),
+  },
+  { ...strict, title: "Batch" },
+);
+export const BatchSchema = Type.Object(
+  {
+    results: Type.Array(Type.Union([SignatureSchema, ProblemSchema]), {
+      description: "One for each operation, in their order",
+    }),
+  },
+  { title: "BatchResult" },
+);
+
+export const listOf = <T extends TSchema>(
+  item: T,
+): ReturnType<typeof Type.Object<{ items: ReturnType<typeof Type.Array<T>> }>> =>
+  Type.Object({ items: Type.Array(item) });
+
+export type Signed = Static<typeof SignatureSchema>;
+export type SignInput = Static<typeof SignBody>;
