@@ -118,8 +118,8 @@ export class CacSession {
   }
 
   /** Runs several pieces of work, with one selection of their place as long as it stays the same ({@link Card.together}). */
-  together<T>(work: () => Promise<T>): Promise<T> {
-    return this.card.together(work);
+  together<T>(work: () => Promise<T>, options?: CallOptions): Promise<T> {
+    return this.card.together(work, options);
   }
 
   /** Makes the card forget all verified PINs. */

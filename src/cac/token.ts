@@ -263,7 +263,7 @@ export class CacToken implements CardToken {
     const pki = this.#keys.find(({ privateKey }) => privateKey === key)?.pki;
     if (!pki || primitive !== "rsa-raw")
       throw new UnsupportedError(`a CAC does not support ${primitive} with this key`);
-    return this.#session.together(() => this.#use(pki, input, options));
+    return this.#session.together(() => this.#use(pki, input, options), options);
   }
 
   /** The public key is read, and the key used, with one selection. */

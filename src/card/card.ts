@@ -209,20 +209,7 @@ export class Card implements ExclusiveAccess, AsyncDisposable {
    * @throws {CardAccessError} as {@link exclusively}.
    */
   async hold(options?: CallOptions): Promise<AsyncDisposable> {
-    const signal = signalOf(options, badOptions);
-    this.#announceWait();
-    const held = this.#queue.run(async () => {
-      await this.#begin(signal);
-      this.#holders++;
-    }, signal);
-    await untilAborted(held, signal, cancelled).catch((error: unknown) => {
-      // The transaction may begin after the caller has left.
-      held.then(
-        () => this.#letGo(),
-        () => undefined,
-      );
-      throw error;
-    });
+    await this.#keepOpen(() => this.#letGo(), signalOf(options, badOptions));
     return { [Symbol.asyncDispose]: () => this.#letGo() };
   }
 
@@ -232,20 +219,36 @@ export class Card implements ExclusiveAccess, AsyncDisposable {
    * @param work Not from within the work of {@link exclusively}, which it would wait for.
    * @throws {CardAccessError} as {@link exclusively}.
    */
-  async together<T>(work: () => Promise<T>): Promise<T> {
-    await this.#queue.run(async () => {
-      await this.#begin();
-      this.#holders++;
-    });
+  async together<T>(work: () => Promise<T>, options?: CallOptions): Promise<T> {
+    const signal = signalOf(options, badOptions);
+    // The calls in between report their own outcome.
+    const letGo = (): Promise<void> =>
+      this.#queue.run(async () => {
+        this.#holders--;
+        await this.#afterWork(undefined).catch(() => undefined);
+      });
+    await this.#keepOpen(letGo, signal);
     try {
       return await work();
     } finally {
-      await this.#queue.run(async () => {
-        this.#holders--;
-        // The calls in between reported their own outcome.
-        await this.#afterWork(undefined).catch(() => undefined);
-      });
+      const over = letGo();
+      // A caller that has left does not wait for the exchange that is under way.
+      if (signal?.aborted !== true) await over;
     }
+  }
+
+  /** Begins a transaction that stays open. @param letGo Called if the caller has left before it began. */
+  async #keepOpen(letGo: () => Promise<void>, signal?: AbortSignal): Promise<void> {
+    this.#announceWait();
+    const held = this.#queue.run(async () => {
+      await this.#begin(signal);
+      this.#holders++;
+    }, signal);
+    await untilAborted(held, signal, cancelled).catch((error: unknown) => {
+      // The transaction may begin after the caller has left.
+      held.then(letGo, () => undefined);
+      throw error;
+    });
   }
 
   /** Whether a caller holds its turn: all others wait ({@link holdTurn}). */

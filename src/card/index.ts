@@ -108,6 +108,8 @@ export {
   type ChangingExchange,
   changingPin,
   isToldVerified,
+  type CardCounts,
+  type PinReport,
   PinState,
   SelectedApplication,
   type Selection,

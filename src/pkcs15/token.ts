@@ -42,7 +42,17 @@ import { ObjectWriter, readLastUpdate } from "./writing/writer.ts";
 import { padOf } from "./pins/pin-pad.ts";
 import { challengeResponseOf } from "./pins/challenge-response.ts";
 import { encodeNewPin, encodePin } from "./pins/pin-encoding.ts";
-import { enterForPin, pinInfo, pinFailure, pukOf, readPinStatus, sendPin, unlistedPuk } from "./pins/pins.ts";
+import {
+  enterForPin,
+  guardOf,
+  PIN_NAMES,
+  pinFailure,
+  pinInfo,
+  pukOf,
+  readPinStatus,
+  sendPin,
+  unlistedPuk,
+} from "./pins/pins.ts";
 import {
   computeWithKey,
   currentKeyFile,
@@ -54,6 +64,7 @@ import {
   prepareKey,
   signOnAnyCurve,
   useRefused,
+  type KnownKey,
 } from "./keys/private-key.ts";
 import type { KeyFacts } from "./keys/key-use.ts";
 import type { KeyWork } from "./files/session.ts";
@@ -61,18 +72,6 @@ import { type CardSession, REFUSES_FORM } from "./files/card-session.ts";
 import { lifeOf } from "./initialising/token-life.ts";
 import { PIN_FLAG, type PinEntry } from "./syntax/authentication.ts";
 
-const PIN_NAMES: Readonly<Record<PinRole, string>> = {
-  user: "PIN of a user",
-  so: "PIN of a security officer",
-  puk: "PUK",
-};
-
-/** A private key, with all data that must be read before its use. */
-interface KnownKey {
-  readonly key: CardPrivateKey;
-  readonly placed: PlacedKey;
-  readonly facts: KeyFacts;
-}
 const INS_SELECT = 0xa4;
 
 const isPrivateKey = (object: CardObject): object is CardPrivateKey => object.class === "private-key";
@@ -128,8 +127,7 @@ export class Pkcs15Token implements CardToken {
   }
 
   async info(options?: CallOptions): Promise<CardTokenInfo> {
-    const { contents, session } = this.#application;
-    const info = await untilCancelled(options, () => session.card.together(() => contents.tokenInfo()));
+    const info = await untilCancelled(options, () => this.#application.contents.tokenInfo());
     const puk = this.#pukEntry();
     return {
       label: info?.label ?? "",
@@ -152,7 +150,7 @@ export class Pkcs15Token implements CardToken {
   async #objects(classes?: readonly CardObject["class"][]): Promise<readonly CardObject[]> {
     const { contents } = this.#application;
     const refusals = contents.refusals;
-    const all = await this.#application.session.card.together(() => this.#application.objects.of(classes));
+    const all = await this.#application.objects.of(classes);
     const wasVerified = this.#pin && this.#application.isVerified(this.#pin);
     if (contents.refusals > refusals && wasVerified && (await this.hasForgottenPin())) {
       throw new LoginRequiredError("the card has forgotten the PIN, and withholds some of its objects without it");
@@ -383,7 +381,7 @@ export class Pkcs15Token implements CardToken {
     const input = fittingDigest(facts, primitive, given);
     const operation = operationOf(placed, facts, primitive, input);
     const use = this.#application.dialect.use({ operation, primitive, input, key: facts });
-    const guard = this.#guardOf(placed);
+    const guard = guardOf(this.#application.pins, placed.entry.head, this.#pin);
     const { session } = this.#application;
     const { publicKey } = facts;
     const work: KeyWork = {
@@ -463,11 +461,5 @@ export class Pkcs15Token implements CardToken {
     const placed = (await this.#application.objects.of()).find(({ item }) => isIt(item));
     if (!placed) throw new MalformedAnswerError("the object was written, but its directory does not list it");
     return placed.object;
-  }
-
-  #guardOf({ entry }: PlacedKey): PinEntry | undefined {
-    const { authId } = entry.head;
-    if (!authId) return entry.head.private ? this.#pin : undefined;
-    return this.#application.pins.users.find((pin) => pin.authId && equalBytes(pin.authId, authId)) ?? this.#pin;
   }
 }

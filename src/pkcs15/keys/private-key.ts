@@ -17,6 +17,13 @@ import { USAGE } from "../syntax/key.ts";
 import { ACCESS } from "../syntax/object.ts";
 import type { CardSession } from "../files/card-session.ts";
 
+/** A private key, with all data that must be read before its use. */
+export interface KnownKey {
+  readonly key: CardPrivateKey;
+  readonly placed: PlacedKey;
+  readonly facts: KeyFacts;
+}
+
 /** The data of a key for a use. */
 export async function keyFacts(key: CardPrivateKey, placed: PlacedKey): Promise<KeyFacts> {
   const bytes = knownBytes(placed) ?? (await bytesOf(key));

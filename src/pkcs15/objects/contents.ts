@@ -79,6 +79,15 @@ export class CardContents {
     this.#catalogue = catalogue;
   }
 
+  /**
+   * Runs `work`, which may read several files, in one transaction if each transaction begins with a SELECT, because only the name of the
+   * application leads to them.
+   */
+  together<T>(work: () => Promise<T>): Promise<T> {
+    const { card, applicationDf } = this.session;
+    return applicationDf.from === "application" ? card.together(work) : work();
+  }
+
   /** Whether an ODF lists the objects; without one, it is unknown how to add objects. */
   get hasOdf(): boolean {
     return this.#catalogue === undefined;
@@ -240,7 +249,8 @@ export class CardContents {
   }
 
   async #readTokenInfo(note: Note): Promise<TokenInfo | undefined> {
-    if (this.#catalogue) return this.#catalogue.tokenInfo(note);
+    const catalogue = this.#catalogue;
+    if (catalogue) return this.together(() => catalogue.tokenInfo(note));
     const place = this.tokenInfoPlace;
     const where = `TokenInfo ${pathName(place)}`;
     try {

@@ -44,8 +44,13 @@ export class ObjectList {
     this.#makes = new EntryObjects(contents, dialect);
   }
 
-  /** The objects of the given classes, from as few directories as possible. */
-  async of(classes: readonly ObjectClass[] = CLASSES): Promise<readonly PlacedObject[]> {
+  /** The objects of the given classes, from as few directories as possible; what must be read of them, in one transaction. */
+  of(classes: readonly ObjectClass[] = CLASSES): Promise<readonly PlacedObject[]> {
+    const isKnown = classes.every((name) => this.#classes.has(name));
+    return isKnown ? this.#of(classes) : this.#contents.together(() => this.#of(classes));
+  }
+
+  async #of(classes: readonly ObjectClass[]): Promise<readonly PlacedObject[]> {
     const found: PlacedObject[] = [];
     for (const name of CLASSES) if (classes.includes(name)) found.push(...(await this.#classes.get(name)));
     return found;

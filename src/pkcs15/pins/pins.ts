@@ -1,6 +1,6 @@
 import { type CommandApdu, StatusError, SW } from "../../apdu/index.ts";
 import { equalBytes, toHex, wipe } from "../../bytes/index.ts";
-import { PinError, type PinInfo, type PinStatus, triesLeftText } from "../../card/index.ts";
+import { PinError, type PinInfo, type PinRole, type PinStatus, triesLeftText } from "../../card/index.ts";
 import { verify } from "../files/commands.ts";
 import type { DirectoryItem } from "../objects/contents.ts";
 import { encodePin, isPacked, pinBounds } from "./pin-encoding.ts";
@@ -8,6 +8,7 @@ import { type FilePath, resolve } from "../files/paths.ts";
 import type { Pkcs15Session } from "../files/session.ts";
 import type { CardSession } from "../files/card-session.ts";
 import { type KeyAuthenticationEntry, PIN_FLAG, type PinEntry } from "../syntax/authentication.ts";
+import type { ObjectHead } from "../syntax/object.ts";
 
 /** The PINs of an application, by purpose. */
 export interface Pins {
@@ -17,6 +18,25 @@ export interface Pins {
   readonly unblocking: readonly PinEntry[];
   /** Keys that authenticate to the card. */
   readonly keys: readonly KeyAuthenticationEntry[];
+}
+
+export const PIN_NAMES: Readonly<Record<PinRole, string>> = {
+  user: "PIN of a user",
+  so: "PIN of a security officer",
+  puk: "PUK",
+};
+
+/**
+ * The PIN that protects an object; undefined if none does.
+ * @param own The token's: also for an object that does not say which.
+ */
+export function guardOf(
+  { users }: Pins,
+  { authId, private: hidden }: Pick<ObjectHead, "authId" | "private">,
+  own: PinEntry | undefined,
+): PinEntry | undefined {
+  if (!authId) return hidden ? own : undefined;
+  return users.find((pin) => pin.authId && equalBytes(pin.authId, authId)) ?? own;
 }
 
 /**
