@@ -105,9 +105,11 @@ export {
 export { readStoredCertificate } from "./stored-certificate.ts";
 export {
   type Attempt,
+  type CardCounts,
   type ChangingExchange,
   changingPin,
   isToldVerified,
+  type PinReport,
   PinState,
   SelectedApplication,
   type Selection,

@@ -169,10 +169,10 @@ class StartOver extends CardError {
 const USUAL_TRIES = 3;
 
 /** Counts of a {@link Card} by which it is known how long something is valid. */
-type CardCounts = Pick<Card, "resets"> & Partial<Pick<Card, "transaction" | "effects">>;
+export type CardCounts = Pick<Card, "resets"> & Partial<Pick<Card, "transaction" | "effects">>;
 
 /** What a card says of a PIN without being given it. */
-type PinReport = Pick<PinStatus, "triesLeft" | "verified" | "isSet">;
+export type PinReport = Pick<PinStatus, "triesLeft" | "verified" | "isSet">;
 
 /** The known state of one PIN of a card, or of another value that the card verifies. All rules for it are here. */
 export class PinState {
