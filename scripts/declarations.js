@@ -24,6 +24,7 @@ const PLATFORM_TYPES = new Set([
   "Crypto",
   "DOMException",
   "Duplex",
+  "Extension",
   "KeyObject",
   "ReadableStream",
   "URL",
@@ -31,6 +32,8 @@ const PLATFORM_TYPES = new Set([
 ]);
 /** Of these, the ones that it declares as globals. */
 const GLOBAL_TYPES = new Set(["ReadableStream", "WritableStream"]);
+/** The modules whose types are taken from there. The declarations of @peculiar/x509 need the DOM library. */
+const REPLACED = /^node:|^@peculiar\/x509$/u;
 const DISPOSABLE = '/// <reference lib="esnext.disposable" />\n';
 
 const entries = await entryPoints(folder);
@@ -115,7 +118,7 @@ function importOf(file, statement, used) {
       : "";
   }
   const names = bindings.elements.filter(
-    (element) => used.has(element.name.text) && !(from.startsWith("node:") && PLATFORM_TYPES.has(element.name.text)),
+    (element) => used.has(element.name.text) && !(REPLACED.test(from) && PLATFORM_TYPES.has(element.name.text)),
   );
   if (names.length === 0) return "";
   return `\nimport type { ${names.map((element) => element.getText().replace(/^type /u, "")).join(", ")} } from ${statement.moduleSpecifier.getText()};`;
@@ -195,7 +198,7 @@ function originOf(name) {
   if (symbol && (symbol.flags & ts.SymbolFlags.Alias) !== 0) symbol = checker.getAliasedSymbol(symbol);
   const files = (symbol?.declarations ?? []).map((declaration) => declaration.getSourceFile().fileName);
   if (files.some((file) => /\/lib\.es[^/]*\.d\.ts$/u.test(file))) return "language";
-  return files.some((file) => /\/@types\/node\/|\/undici-types\/|\/lib\.dom[^/]*$/u.test(file))
+  return files.some((file) => /\/@types\/node\/|\/@peculiar\/x509\/|\/undici-types\/|\/lib\.dom[^/]*$/u.test(file))
     ? "platform"
     : "package";
 }

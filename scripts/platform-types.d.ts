@@ -108,3 +108,11 @@ export interface Duplex {
   pause(): unknown;
   resume(): unknown;
 }
+
+/** An extension of a certificate, as @peculiar/x509 makes it. */
+export interface Extension {
+  readonly type: string;
+  readonly critical: boolean;
+  readonly value: ArrayBuffer;
+  readonly rawData: ArrayBuffer;
+}

@@ -105,10 +105,10 @@ export {
 export { readStoredCertificate } from "./stored-certificate.ts";
 export {
   type Attempt,
+  type CardCounts,
   type ChangingExchange,
   changingPin,
   isToldVerified,
-  type CardCounts,
   type PinReport,
   PinState,
   SelectedApplication,
