@@ -69,7 +69,7 @@ import {
 import type { KeyFacts } from "./keys/key-use.ts";
 import type { KeyWork } from "./files/session.ts";
 import { type CardSession, REFUSES_FORM } from "./files/card-session.ts";
-import { lifeOf } from "./initialising/token-life.ts";
+import { lifeOf, setFirstPin } from "./initialising/token-life.ts";
 import { PIN_FLAG, type PinEntry } from "./syntax/authentication.ts";
 
 const INS_SELECT = 0xa4;
@@ -329,7 +329,8 @@ export class Pkcs15Token implements CardToken {
             try {
               await sendPin(turn, puk, characters, (encoded) => resetRetryCounter(pin.reference, encoded, replacement));
             } catch (error) {
-              if (!(await this.#setFirstPin(turn, error, replacement, characters))) throw error;
+              if (!this.pukIsOfficer) throw error;
+              await setFirstPin(this.#application.dialect, turn, error, [replacement, characters]);
             }
           });
         }, options),
@@ -337,15 +338,6 @@ export class Pkcs15Token implements CardToken {
     } finally {
       wipe(replacement);
     }
-  }
-
-  /** The answer to RESET RETRY COUNTER of a card that has no PIN yet. @returns Whether it has one now. */
-  async #setFirstPin(turn: CardSession, error: unknown, pin: Uint8Array, puk: Uint8Array): Promise<boolean> {
-    const { life } = this.#application.dialect;
-    const hasNone = error instanceof StatusError && error.sw === SW.COMMAND_NOT_ALLOWED;
-    if (!hasNone || this.pukIsOfficer !== true || !life?.setUser) return false;
-    await life.setUser((command) => turn.send(command), pin, puk, new Map());
-    return true;
   }
 
   async use(
