@@ -36,7 +36,6 @@ import { SMARTCARD_HSM } from "./dialects/smartcard-hsm.ts";
 import { SmartCardHsmWriter } from "./dialects/smartcard-hsm-writer.ts";
 import { changeReferenceData, resetRetryCounter, unverify, verify } from "./files/commands.ts";
 import type { DirectoryItem } from "./objects/contents.ts";
-import type { PlacedKey } from "./objects/entry-objects.ts";
 import type { TokenWriter } from "./writing/token-writer.ts";
 import { ObjectWriter, readLastUpdate } from "./writing/writer.ts";
 import { padOf } from "./pins/pin-pad.ts";
@@ -346,21 +345,15 @@ export class Pkcs15Token implements CardToken {
     input: Uint8Array,
     options?: CallOptions,
   ): Promise<Uint8Array> {
-    const placed = this.#placed(key);
+    const placed = this.#application.objects.requireKey(key);
     const compute = (facts: KeyFacts): Promise<Uint8Array> =>
       this.#compute({ key, placed, facts }, primitive, input, options);
     const result = key.findsCurve === true ? await signOnAnyCurve(placed, primitive, input, compute) : undefined;
     return result ?? compute(await keyFacts(key, placed));
   }
 
-  #placed(key: CardPrivateKey): PlacedKey {
-    const placed = this.#application.objects.keyOf(key);
-    if (!placed) throw new UnsupportedError("the key does not belong to this card");
-    return placed;
-  }
-
   async #known(key: CardPrivateKey): Promise<KnownKey> {
-    const placed = this.#placed(key);
+    const placed = this.#application.objects.requireKey(key);
     return { key, placed, facts: await keyFacts(key, placed) };
   }
 
