@@ -36,7 +36,6 @@ import { SMARTCARD_HSM } from "./dialects/smartcard-hsm.ts";
 import { SmartCardHsmWriter } from "./dialects/smartcard-hsm-writer.ts";
 import { changeReferenceData, resetRetryCounter, unverify, verify } from "./files/commands.ts";
 import type { DirectoryItem } from "./objects/contents.ts";
-import type { PlacedKey } from "./objects/entry-objects.ts";
 import type { TokenWriter } from "./writing/token-writer.ts";
 import { ObjectWriter, readLastUpdate } from "./writing/writer.ts";
 import { padOf } from "./pins/pin-pad.ts";
@@ -69,7 +68,7 @@ import {
 import type { KeyFacts } from "./keys/key-use.ts";
 import type { KeyWork } from "./files/session.ts";
 import { type CardSession, REFUSES_FORM } from "./files/card-session.ts";
-import { lifeOf } from "./initialising/token-life.ts";
+import { lifeOf, setFirstPin } from "./initialising/token-life.ts";
 import { PIN_FLAG, type PinEntry } from "./syntax/authentication.ts";
 
 const INS_SELECT = 0xa4;
@@ -329,7 +328,8 @@ export class Pkcs15Token implements CardToken {
             try {
               await sendPin(turn, puk, characters, (encoded) => resetRetryCounter(pin.reference, encoded, replacement));
             } catch (error) {
-              if (!(await this.#setFirstPin(turn, error, replacement, characters))) throw error;
+              if (!this.pukIsOfficer) throw error;
+              await setFirstPin(this.#application.dialect, turn, error, [replacement, characters]);
             }
           });
         }, options),
@@ -339,36 +339,21 @@ export class Pkcs15Token implements CardToken {
     }
   }
 
-  /** The answer to RESET RETRY COUNTER of a card that has no PIN yet. @returns Whether it has one now. */
-  async #setFirstPin(turn: CardSession, error: unknown, pin: Uint8Array, puk: Uint8Array): Promise<boolean> {
-    const { life } = this.#application.dialect;
-    const hasNone = error instanceof StatusError && error.sw === SW.COMMAND_NOT_ALLOWED;
-    if (!hasNone || this.pukIsOfficer !== true || !life?.setUser) return false;
-    await life.setUser((command) => turn.send(command), pin, puk, new Map());
-    return true;
-  }
-
   async use(
     key: CardPrivateKey,
     primitive: KeyPrimitive,
     input: Uint8Array,
     options?: CallOptions,
   ): Promise<Uint8Array> {
-    const placed = this.#placed(key);
+    const placed = this.#application.objects.requireKey(key);
     const compute = (facts: KeyFacts): Promise<Uint8Array> =>
       this.#compute({ key, placed, facts }, primitive, input, options);
     const result = key.findsCurve === true ? await signOnAnyCurve(placed, primitive, input, compute) : undefined;
     return result ?? compute(await keyFacts(key, placed));
   }
 
-  #placed(key: CardPrivateKey): PlacedKey {
-    const placed = this.#application.objects.keyOf(key);
-    if (!placed) throw new UnsupportedError("the key does not belong to this card");
-    return placed;
-  }
-
   async #known(key: CardPrivateKey): Promise<KnownKey> {
-    const placed = this.#placed(key);
+    const placed = this.#application.objects.requireKey(key);
     return { key, placed, facts: await keyFacts(key, placed) };
   }
 

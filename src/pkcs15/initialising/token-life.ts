@@ -1,6 +1,9 @@
+import { StatusError, SW } from "../../apdu/index.ts";
 import { wipe } from "../../bytes/index.ts";
 import type { CardToken } from "../../card/index.ts";
 import type { Pkcs15Application } from "../application.ts";
+import type { Dialect } from "../dialect.ts";
+import type { CardSession } from "../files/card-session.ts";
 import { PIN_FLAG, type PinEntry } from "../syntax/authentication.ts";
 
 type TokenMethods = Pick<CardToken, "pukIsOfficer" | "initToken" | "resetToken" | "initPin">;
@@ -34,4 +37,19 @@ export function lifeOf(application: Pkcs15Application, puk: PinEntry | undefined
         },
       }),
   };
+}
+
+/**
+ * The answer to RESET RETRY COUNTER of a card that has no PIN yet: it gets its first one.
+ * @throws `error`, if it is another answer, or cards of the make set no PIN.
+ */
+export async function setFirstPin(
+  { life }: Dialect,
+  turn: CardSession,
+  error: unknown,
+  [pin, puk]: readonly [Uint8Array, Uint8Array],
+): Promise<void> {
+  const hasNone = error instanceof StatusError && error.sw === SW.COMMAND_NOT_ALLOWED;
+  if (!hasNone || !life?.setUser) throw error;
+  await life.setUser((command) => turn.send(command), pin, puk, new Map());
 }

@@ -1,6 +1,6 @@
 import { MemoizedMap } from "../../async/index.ts";
 import { toHex } from "../../bytes/index.ts";
-import type { CardObject, CardPrivateKey } from "../../card/index.ts";
+import { type CardObject, type CardPrivateKey, UnsupportedError } from "../../card/index.ts";
 import type { CardContents, DirectoryItem } from "./contents.ts";
 import type { Dialect } from "../dialect.ts";
 import { EntryObjects, Owners, type PlacedKey } from "./entry-objects.ts";
@@ -67,9 +67,11 @@ export class ObjectList {
     if (reference !== undefined && der) this.#references.set(entryName({ ...before, der }), reference);
   }
 
-  /** The data for using a key; undefined for another card's key. */
-  keyOf(key: CardPrivateKey): PlacedKey | undefined {
-    return this.#makes.keyOf(key);
+  /** The data for using a key. @throws {UnsupportedError} for another card's key. */
+  requireKey(key: CardPrivateKey): PlacedKey {
+    const placed = this.#makes.keyOf(key);
+    if (!placed) throw new UnsupportedError("the key does not belong to this card");
+    return placed;
   }
 
   /** The entry of an object; undefined for another card's object. */
