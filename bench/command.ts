@@ -64,7 +64,7 @@ export async function countCommandRows(cards: CommandCards): Promise<CountedTabl
 const NAMES: Readonly<Record<CardName, string>> = { piv: "PIV", pkcs15: "PKCS #15" };
 
 /** The exchanges of a command line, which it records in a file. */
-export async function exchangesOf(args: readonly string[], recording: string): Promise<number> {
+async function exchangesOf(args: readonly string[], recording: string): Promise<number> {
   const output = new PassThrough();
   const errors = new PassThrough();
   const { signal } = new AbortController();

@@ -68,6 +68,7 @@ import {
 import type { KeyFacts } from "./keys/key-use.ts";
 import type { KeyWork } from "./files/session.ts";
 import { type CardSession, REFUSES_FORM } from "./files/card-session.ts";
+import { keyPairOf } from "./objects/key-pair.ts";
 import { lifeOf, setFirstPin } from "./initialising/token-life.ts";
 import { PIN_FLAG, type PinEntry } from "./syntax/authentication.ts";
 
@@ -394,13 +395,7 @@ export class Pkcs15Token implements CardToken {
 
   async generateKeyPair(request: KeyPairRequest, options?: CallOptions): Promise<GeneratedKeyPair> {
     const id = await this.#writer().generate(request, this.#pin, options);
-    const objects = await this.objects();
-    const privateKey = objects.find((object) => object.class === "private-key" && equalBytes(object.id, id));
-    const publicKey = objects.find((object) => object.class === "public-key" && equalBytes(object.id, id));
-    if (privateKey?.class !== "private-key" || publicKey?.class !== "public-key") {
-      throw new MalformedAnswerError("the key was generated, but its directory does not list it");
-    }
-    return { privateKey, publicKey };
+    return keyPairOf(await this.objects(), id);
   }
 
   async createObject(object: NewCardObject, options?: CallOptions): Promise<CardObject> {
