@@ -111,8 +111,8 @@ module.exports = {
       to: {
         dependencyTypes: ["npm-dev", "npm-no-pkg", "npm-unknown"],
         dependencyTypesNot: ["npm-peer"],
-        // The first lends types only.
-        pathNot: "node_modules/(@fastify/type-provider-typebox|pcsclite)/",
+        // The first lends types only; the second is in the command's bundle, as the service is part of the command.
+        pathNot: "node_modules/(@fastify/type-provider-typebox|typebox|pcsclite)/",
       },
     },
     {

@@ -29,9 +29,9 @@ describe("the words that may follow", () => {
     ],
     [
       ["--transport", ""],
-      ["pcscd", "addon"],
+      ["auto", "pcscd", "native", "addon"],
     ],
-    [["sign", "--enc"], ["--encoding"]],
+    [["sign", "--enco"], ["--encoding"]],
     [["sign", "--pin-s"], ["--pin-source"]],
     [["sign", ""], []],
     [["sign", "--output", ""], []],

@@ -78,13 +78,12 @@ async function begin(
 /** @throws {UsageError} naming the packages that are missing. */
 async function loadService(): Promise<typeof service> {
   try {
-    await Promise.all([import("fastify"), import("@fastify/swagger"), import("typebox")]);
+    await Promise.all([import("fastify"), import("@fastify/swagger")]);
   } catch (cause) {
     if (!isModuleMissing(cause)) throw cause;
-    throw new UsageError(
-      "serve --http needs three packages beside this one: npm install fastify @fastify/swagger typebox",
-      { cause },
-    );
+    throw new UsageError("serve --http needs two packages beside this one: npm install fastify @fastify/swagger", {
+      cause,
+    });
   }
   return import("../../service/index.ts");
 }
