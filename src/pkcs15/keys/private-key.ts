@@ -1,6 +1,7 @@
 import { MalformedAnswerError, type ResponseApdu, StatusError, SW } from "../../apdu/index.ts";
 import { toHex } from "../../bytes/index.ts";
 import {
+  CardAccessError,
   type CardPrivateKey,
   isUnsupportedUse,
   type KeyPrimitive,
@@ -27,7 +28,27 @@ export interface KnownKey {
 /** The data of a key for a use. */
 export async function keyFacts(key: CardPrivateKey, placed: PlacedKey): Promise<KeyFacts> {
   const bytes = knownBytes(placed) ?? (await bytesOf(key));
-  return { ...factsOf(placed), bytes, publicKey: await placed.publicKeyAtHand() };
+  return { ...factsOf(placed), bytes, publicKey: await publicKeyFor(key, placed) };
+}
+
+/** Environments that had to be set for a key before its public half is read. */
+const OFTEN = 3;
+
+/**
+ * The public half, if it is at hand; or if the environment was set so often that reading it costs less: results that can be checked need no
+ * environment of their own.
+ */
+async function publicKeyFor(key: CardPrivateKey, placed: PlacedKey): Promise<Uint8Array | undefined> {
+  const atHand = await placed.publicKeyAtHand();
+  if (atHand || (placed.timesPrepared ?? 0) < OFTEN) return atHand;
+  placed.timesPrepared = 0;
+  try {
+    return await key.publicKey();
+  } catch (error) {
+    if (error instanceof CardAccessError) throw error;
+    // The card does not tell it: uses go on as before.
+    return undefined;
+  }
 }
 
 function factsOf({ entry, algorithms }: PlacedKey): Omit<KeyFacts, "bytes"> {
@@ -127,6 +148,7 @@ export async function prepareKey(
   const { sw } = await turn.send(environment);
   if (sw !== SW.OK) throw useFailure(key, "MANAGE SECURITY ENVIRONMENT", sw);
   turn.hold(wanted);
+  placed.timesPrepared = (placed.timesPrepared ?? 0) + 1;
 }
 
 /** Sends the commands of one use of a key whose environment is set. Errors as for {@link prepareKey}. */

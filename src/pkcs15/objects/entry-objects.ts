@@ -26,6 +26,8 @@ export interface PlacedKey {
   readonly publicKeyAtHand: () => Promise<Uint8Array | undefined>;
   /** Bytes of a coordinate, once a signature has shown it. */
   shownBytes?: number;
+  /** How often the environment was set for it. */
+  timesPrepared?: number;
 }
 
 /** What a directory lists is on the card. */
