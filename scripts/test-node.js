@@ -1,9 +1,11 @@
 /**
- * The unit tests on other versions of Node than the one that runs this: every suite on each version. Of random tests and property tests a
- * tenth of the runs is made, and of long tables a tenth of the rows, on each version other ones (TEST_SHARE, test/sampled-tables.ts).
+ * The unit tests on other versions of Node than the one that runs this.
  *
- *   npm run test:node                  on each version
- *   npm run test:node -- 22            on one version
+ * Of random tests and property tests a tenth of the runs is made, and of long tables a tenth of the rows, on each version other ones
+ * (TEST_SHARE, test/sampled-tables.ts).
+ *
+ *   npm run test:node                  suites that cover every room, on each version
+ *   npm run test:node -- 22            every suite, on one version
  *   npm run test:node -- 22 ARGUMENT   the same, with an argument for Jest
  */
 import { spawnSync } from "node:child_process";
@@ -12,6 +14,22 @@ import { fileURLToPath } from "node:url";
 const VERSIONS = ["22", "24"];
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const env = { TEST_SHARE: "0.1", ...process.env };
+
+/** Everything of the rooms below; of those above the suites that meet the most of Node: sockets, streams, keys, programs. */
+const QUICK = [
+  "(apdu|asn1|async|bytes|card|crypto|piv)/",
+  "cac/(codecs|pin|token|variants)",
+  "(age|service|ssh-agent)/(codec|configuration|limits|audit|destinations)",
+  "cli/(help|pins|readers|tokens)",
+  "cryptoki/(cancel|login|objects|pins|software-keys|trace)",
+  "cryptoki/vectors/(aead|derivation|rsa-signatures|signatures)",
+  "doctor/(cac|virtual-cards)",
+  "p11kit/(codec|host-keys|module|reconnect|server)",
+  "pcsc/(memory|pcscd|recorder)",
+  "pkcs15/(dialects|facade|mechanisms|session|tokens)",
+  "virtual/(iso7816/files|iso7816/keys|piv/card-file|piv/pin|piv/select|pkcs15/card|vpcd)",
+  "webcrypto/(pkijs|session-keys|signatures|storage)",
+].map((pattern) => `test/${pattern}${pattern.endsWith("/") ? "" : "\\.test"}`);
 
 /**
  * @param {string} version
@@ -34,7 +52,7 @@ function test(version, args) {
 }
 
 const [version, ...args] = process.argv.slice(2);
-if (version === undefined) for (const each of VERSIONS) test(each, []);
+if (version === undefined) for (const each of VERSIONS) test(each, ["--testPathPatterns", ...QUICK]);
 else if (VERSIONS.includes(version)) test(version, args);
 else {
   console.error(`test-node: there are Node ${VERSIONS.join(" and ")}, and not ${version}`);

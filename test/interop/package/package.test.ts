@@ -41,7 +41,8 @@ test("installs without a native build or an install script", async () => {
 });
 
 test("is installed without a warning, with every file that README links to, and no source map", async () => {
-  expect(remarks).toBe("");
+  // Of an archive in a folder npm names the script `prepare`; from a registry it neither runs nor names it.
+  expect(remarks.replaceAll(/^npm warn install-scripts.*\n/gmu, "")).toBe("");
   const installed = path.join(folder, "node_modules", "cryptoki");
   const readme = await readFile(path.join(installed, "README.md"), "utf8");
   const links = [...readme.matchAll(/\]\((?!https?:|#)([^)#]+)/gu)].map(([, link = ""]) => link);
@@ -55,7 +56,19 @@ test("brings no optional package, and names it as a peer", async () => {
   const { peerDependencies, peerDependenciesMeta } = JSON.parse(
     await readFile(path.join(PROJECT, "package.json"), "utf8"),
   ) as Record<"peerDependencies" | "peerDependenciesMeta", Record<string, unknown>>;
-  const optional = ["koffi", "pcsclite"];
+  const optional = [
+    ...[
+      "@auth0/cose",
+      "@fastify/swagger",
+      "@signpdf/signpdf",
+      "@xmldom/xmldom",
+      "fastify",
+      "jose",
+      "koffi",
+      "pcsclite",
+    ],
+    ...["pdf-lib", "resedit", "xadesjs", "xmldsigjs", "xpath"],
+  ];
   expect(Object.keys(peerDependencies).sort()).toEqual(optional);
   expect(peerDependenciesMeta).toEqual(Object.fromEntries(optional.map((name) => [name, { optional: true }])));
   const installed = await readdir(path.join(folder, "node_modules"));
