@@ -24,6 +24,8 @@ const SHORT_WAIT = 300;
 /** Milliseconds between two looks where no thread may wait. */
 const LOOK_EVERY = 200;
 const FIRST_RETRY = 50;
+/** So many refusals, one after the other, are not those of a service that ends. */
+const CERTAIN = 3;
 const LONGEST_RETRY = 1_000;
 /** Milliseconds between attempts to end a wait: one that has not begun is not ended. */
 const CANCEL_EVERY = 50;
@@ -133,18 +135,21 @@ export class NativeWatch {
   async #run(following: Following): Promise<void> {
     const leaving = following.leaving.signal;
     let retry = FIRST_RETRY;
+    let refusals = 0;
     while (!leaving.aborted) {
       try {
         const context = await this.#winscard.establish();
         try {
           retry = FIRST_RETRY;
+          refusals = 0;
           await this.#followIn(context, following);
         } finally {
           await this.#winscard.release(context).catch(() => undefined);
         }
       } catch (error) {
         if (!(error instanceof PcscError)) throw error;
-        if (error.is("SCARD_W_SECURITY_VIOLATION")) {
+        // The library tells of a service that ends just then as of one that refuses this user.
+        if (error.is("SCARD_W_SECURITY_VIOLATION") && ++refusals === CERTAIN) {
           this.#failure = error;
           this.#feed.notify();
           return;
