@@ -35,7 +35,7 @@ export async function keyFacts(key: CardPrivateKey, placed: PlacedKey): Promise<
 const OFTEN = 3;
 
 /**
- * The public half, if it is at hand; or if the environment was set so often that reading it costs less: results that can be checked need no
+ * The public half, if it is known; or if the environment was set so often that reading it costs less: results that can be checked need no
  * environment of their own.
  */
 async function publicKeyFor(key: CardPrivateKey, placed: PlacedKey): Promise<Uint8Array | undefined> {
