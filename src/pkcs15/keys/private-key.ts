@@ -32,7 +32,7 @@ export async function keyFacts(key: CardPrivateKey, placed: PlacedKey): Promise<
 }
 
 /** Environments that had to be set for a key before its public half is read. */
-const OFTEN = 3;
+const OFTEN = 8;
 
 /**
  * The public half, if it is known; or if the environment was set so often that reading it costs less: results that can be checked need no
