@@ -12,8 +12,8 @@ export interface VerifiedJws {
 const loadJose = (): Promise<typeof jose> => loadLibrary("JOSE", ["jose"], () => import("jose"));
 
 /**
- * Verifies a JWS with jose: the compact form, or the general one, of which one signature must be the key's. Only algorithms of the key's type
- * are taken.
+ * Verifies a JWS with jose. The compact form has one signature. Of the general form, one signature must be the key's. An algorithm that is
+ * not for keys of this type is refused.
  * @throws {FormatError} NOT_VALID, LIBRARY_MISSING.
  */
 export async function verifyJws(jws: string | GeneralJws, publicKey: PublicKey): Promise<VerifiedJws> {
