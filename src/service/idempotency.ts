@@ -18,8 +18,10 @@ interface Kept {
   /** HMAC of the request under a key that lives in this process only. */
   readonly request: string;
   readonly until: number;
-  /** Undefined while the request is still running. */
+  /** Undefined while the request is still running, and if its outcome is not known. */
   answer: Answer | undefined;
+  /** The deadline passed: the card may have done it, or not. */
+  unknown?: ServiceError;
 }
 
 /** Gives a repeated request the answer of the first (the Idempotency-Key header). */
@@ -37,7 +39,8 @@ export class Idempotency {
    * Runs `work` once for each name.
    * @param name The client's name and the key that it gave.
    * @param request The method, the address and the body: another one under the same name is refused.
-   * @param work Its failure is not kept: the client may repeat a request that failed.
+   * @param work Its failure is not kept: the client may repeat a request that failed. A deadline that passed is: the card may have made the
+   *   key all the same, and a repeat would make a second one. The client looks at what is there, and takes a new name.
    * @throws {ServiceError} STILL_RUNNING, KEY_REUSED; CKR_DEVICE_MEMORY if too many are running.
    */
   async run(name: string, request: readonly (string | Uint8Array)[], work: () => Promise<Answer>): Promise<Answer> {
@@ -45,9 +48,10 @@ export class Idempotency {
     for (const part of request) hash.update(`${part.length}:`).update(part);
     const digest = hash.digest("base64");
     const known = this.#kept.get(name);
-    if (known && (known.answer === undefined || known.until > this.#now())) {
+    if (known && ((known.answer ?? known.unknown) === undefined || known.until > this.#now())) {
       if (known.request !== digest)
         throw new ServiceError("KEY_REUSED", "the Idempotency-Key was given with another request; take a new one");
+      if (known.unknown) throw known.unknown;
       if (!known.answer) {
         throw new ServiceError("STILL_RUNNING", "the request with this Idempotency-Key is still running", {
           retryAfter: 1,
@@ -64,14 +68,15 @@ export class Idempotency {
       kept.answer = await work();
       return kept.answer;
     } catch (error) {
-      this.#kept.delete(name);
+      if (error instanceof ServiceError && error.code === "DEADLINE") kept.unknown = error;
+      else this.#kept.delete(name);
       throw error;
     }
   }
 
   #makeRoom(): void {
     if (this.#kept.size < CAPACITY) return;
-    const oldest = [...this.#kept].find(([, { answer }]) => answer !== undefined);
+    const oldest = [...this.#kept].find(([, { answer, unknown }]) => (answer ?? unknown) !== undefined);
     if (!oldest) throw new ServiceError("CKR_DEVICE_MEMORY", "too many requests are running", { retryAfter: 1 });
     this.#kept.delete(oldest[0]);
   }

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "@jest/globals";
 import { Idempotency } from "../../src/service/idempotency.ts";
+import { ServiceError } from "../../src/service/problem.ts";
 import { Workload } from "../../src/service/workload.ts";
 import { Events, type ServiceEvent } from "../../src/service/events.ts";
 import { names, running } from "./running.ts";
@@ -21,6 +22,16 @@ describe("requests that are repeated", () => {
     fail(new Error("the card went"));
     await expect(running1).rejects.toThrow("the card went");
     expect((await once.run("client key", ["body"], () => Promise.resolve(answer("again")))).body).toBe("again");
+  });
+
+  test("are not done again if the first passed its deadline: its outcome is not known", async () => {
+    const once = new Idempotency();
+    const late = new ServiceError("DEADLINE", "not done within 1 s");
+    await expect(once.run("name", ["make a key"], () => Promise.reject(late))).rejects.toBe(late);
+    let times = 0;
+    const again = once.run("name", ["make a key"], () => Promise.resolve(answer(`${++times}`)));
+    await expect(again).rejects.toMatchObject({ code: "DEADLINE" });
+    expect(times).toBe(0);
   });
 
   test("after a day the name is free", async () => {
