@@ -61,7 +61,7 @@ export function verifyPss(
 /** The block that was signed; undefined if `signature` cannot be one of this key's. */
 function recover(key: RsaPublicKey, signature: Uint8Array): Uint8Array | undefined {
   if (signature.length !== key.modulus.length) return undefined;
-  return isLessThan(signature, key.modulus) ? rsaPublic(key, signature) : undefined;
+  return isLessThan(signature, key.modulus) ? hostCrypto().rsaPublic(key, signature) : undefined;
 }
 
 /** Compares numbers of the same length, most significant byte first. */

@@ -166,7 +166,8 @@ function findObjectsInit(
     ({ operations, token }) =>
       operations.begin("find", async () => {
         // Copies: the caller may reuse its bytes before this search uses them.
-        const wanted = readTemplate(template).map(([type, value]) => [type, ownValue(value)] as const);
+        const wanted: [type: number, value: AttributeValue][] = [];
+        for (const [type, value] of readTemplate(template)) wanted.push([type, ownValue(value)]);
         const byUser = application.logins.userOf(token) === "user";
         const candidates = application.objects.candidates(token, wanted);
         return new Search(await untilAborted(candidates, signal, cancelled), wanted, byUser);

@@ -91,11 +91,11 @@ function keyOf(type: number, value: AttributeValue): string {
 
 /** The session objects of one application with one token. */
 class SessionObjects {
-  readonly #index = new ObjectIndex();
+  readonly index = new ObjectIndex();
   readonly #byOwner = new Map<object, Set<StoredObject>>();
 
   add(object: StoredObject): void {
-    this.#index.add(object);
+    this.index.add(object);
     const { owner } = object;
     if (!owner) return;
     const mates = this.#byOwner.get(owner);
@@ -104,13 +104,13 @@ class SessionObjects {
   }
 
   change(object: StoredObject, values: Values): void {
-    this.#index.remove(object);
+    this.index.remove(object);
     object.attributes.change(values);
-    this.#index.add(object);
+    this.index.add(object);
   }
 
   remove(object: StoredObject): void {
-    this.#index.remove(object);
+    this.index.remove(object);
     const { owner } = object;
     const mates = owner && this.#byOwner.get(owner);
     mates?.delete(object);
@@ -118,16 +118,11 @@ class SessionObjects {
   }
 
   has(object: StoredObject): boolean {
-    return this.#index.has(object);
-  }
-
-  /** As {@link ObjectIndex.candidates}. */
-  candidates(wanted: AttributeList): Iterable<StoredObject> {
-    return this.#index.candidates(wanted);
+    return this.index.has(object);
   }
 
   all(): readonly StoredObject[] {
-    return [...this.#index.candidates([])];
+    return [...this.index.candidates([])];
   }
 
   of(owner: object): readonly StoredObject[] {
@@ -170,7 +165,7 @@ export class ObjectTable {
     const objectClass = wanted.find(([type]) => type === CKA.CLASS)?.[1];
     const classes = typeof objectClass === "number" ? (CARD_CLASSES.get(objectClass) ?? []) : undefined;
     const all = await token.cardToken.objects(classes);
-    const found = [...objects.session.candidates(wanted)];
+    const found = [...objects.session.index.candidates(wanted)];
     for (const object of all) found.push(this.ofCard(token, object));
     for (const [reference, contents] of builtInObjects(token, all, objectClass)) {
       found.push(this.#stored(token, reference, token.copies.builtIn(reference, contents)));

@@ -76,10 +76,12 @@ export class Search {
   constructor(candidates: readonly StoredObject[], wanted: AttributeList, byUser: boolean) {
     this.byUser = byUser;
     this.#wanted = wanted;
-    const isNamed = ([type, value]: AttributeList[number]): boolean =>
-      NAMING.has(type) || (type === CKA.CLASS && value === CKO.DATA);
-    const byLabel = wanted.some(([type]) => type === CKA.LABEL);
-    this.#presence = { explicitlyRequested: wanted.some(isNamed), ...(byLabel && { byLabel }) };
+    let [explicitlyRequested, byLabel] = [false, false];
+    for (const [type, value] of wanted) {
+      if (NAMING.has(type) || (type === CKA.CLASS && value === CKO.DATA)) explicitlyRequested = true;
+      if (type === CKA.LABEL) byLabel = true;
+    }
+    this.#presence = { explicitlyRequested, ...(byLabel && { byLabel }) };
     this.#candidates = candidates.filter((object) => object.attributes.mayMatch(wanted));
   }
 

@@ -199,7 +199,14 @@ export class Link {
    */
   async call(request: Request, signal?: AbortSignal): Promise<Reply> {
     const code = this.#nextCode();
-    const frame = this.#encode(code, request);
+    let frame: Uint8Array;
+    try {
+      frame = encodeRequest(code, request, this.dialect);
+    } catch (cause) {
+      if (cause instanceof CryptokiError) throw cause;
+      // Callers in JavaScript may pass any value.
+      throw new CryptokiError(CKR.ARGUMENTS_BAD, undefined, { cause });
+    }
     throwIfAborted(signal, cancelled);
     if (this.#broken) throw this.#broken;
     const answer = new Promise<Reply>((resolve, reject) => {
@@ -209,16 +216,6 @@ export class Link {
       wipe(frame);
     });
     return untilAborted(answer, signal, cancelled);
-  }
-
-  #encode(code: number, request: Request): Uint8Array {
-    try {
-      return encodeRequest(code, request, this.dialect);
-    } catch (cause) {
-      if (cause instanceof CryptokiError) throw cause;
-      // Callers in JavaScript may pass any value.
-      throw new CryptokiError(CKR.ARGUMENTS_BAD, undefined, { cause });
-    }
   }
 
   #nextCode(): number {
