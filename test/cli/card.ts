@@ -1,12 +1,12 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
 import path from "node:path";
 import { saveCard, type PivCardOptions } from "../../src/virtual/index.ts";
+import { memoryFolder } from "../memory-folder.ts";
 import { pivCard } from "../virtual/keys.ts";
 
 /** A folder with a saved card in it, which goes at the end. */
 export class CardFolder implements Disposable {
-  readonly path = mkdtempSync(path.join(tmpdir(), "cryptoki-cli-"));
+  readonly path = mkdtempSync(path.join(memoryFolder(), "cryptoki-cli-"));
   readonly card = this.file("card.json");
 
   static async create(options: PivCardOptions = {}): Promise<CardFolder> {

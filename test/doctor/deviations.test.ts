@@ -60,13 +60,26 @@ const OF_PIV: readonly PivRow[] = [
   ["refused-key-use", EC, "key 9A: key-refused"],
 ];
 
+/** What is found on cards that keep to the standard: several deviations are compared with one such card. */
+const ordinary = new Map<PivCardOptions, Map<boolean, Promise<readonly string[]>>>();
+
+function foundOnOrdinary(options: PivCardOptions, withPin: boolean): Promise<readonly string[]> {
+  const ofOptions = ordinary.get(options) ?? new Map<boolean, Promise<readonly string[]>>();
+  ordinary.set(options, ofOptions);
+  const found = ofOptions.get(withPin) ?? foundOn(options, withPin);
+  ofOptions.set(withPin, found);
+  return found;
+}
+
+async function foundOn(options: PivCardOptions, withPin: boolean): Promise<readonly string[]> {
+  const report = await examined(await pivCard(options), withPin ? { pin: PIN } : {});
+  return [...defects(report), ...notes(report)];
+}
+
 describe("a PIV card with a deviation", () => {
   test.each(OF_PIV)("%s", async (deviation, options, expected, withPin = true) => {
-    const given = withPin ? { pin: PIN } : {};
-    const report = await examined(await pivCard({ ...options, deviations: [deviation] }), given);
-    expect([...defects(report), ...notes(report)]).toContain(expected);
-    const without = await examined(await pivCard(options), given);
-    expect([...defects(without), ...notes(without)]).not.toContain(expected);
+    expect(await foundOn({ ...options, deviations: [deviation] }, withPin)).toContain(expected);
+    expect(await foundOnOrdinary(options, withPin)).not.toContain(expected);
   });
 });
 

@@ -25,7 +25,11 @@ const CHUID = "Card Holder Unique Identifier";
 const FACE = "Cardholder Facial Image";
 const PRIMARY = "Discovery Object: discovery-global-pin";
 
-async function authorities(): Promise<Uint8Array[]> {
+/** Read once. */
+let known: Promise<Uint8Array[]> | undefined;
+const authorities = (): Promise<Uint8Array[]> => (known ??= readAuthorities());
+
+async function readAuthorities(): Promise<Uint8Array[]> {
   const folder = path.join(root ?? "", AUTHORITIES);
   const files = await Promise.all((await readdir(folder)).map((name) => readFile(path.join(folder, name))));
   return files.flatMap((file) => readCertificates({ pkijs, x509 }, file));

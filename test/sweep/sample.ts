@@ -4,7 +4,7 @@ import { SUBJECTS } from "./subjects.ts";
 import { replay, sweep } from "./sweep.ts";
 
 /** Of a thousand runs, so many are done. `npm run sweep` does all. */
-const IN_THOUSAND = shareOf(40);
+const IN_THOUSAND = shareOf(25);
 /** Of the failures, so many are shown. */
 const SHOWN = 20;
 /** A machine with other work to do may take long. */
