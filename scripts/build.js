@@ -14,7 +14,8 @@ import { createHash } from "node:crypto";
 import { readdir, readFile, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
-import { build, transform } from "esbuild";
+import { build } from "esbuild";
+import { withShortLocals } from "./local-names.js";
 import { withPureConstants } from "./pure.js";
 
 /** Those with a way in of their own, as package.json exports them. */
@@ -63,9 +64,7 @@ const library = await build({
 
 for (const output of Object.keys(library.metafile.outputs)) {
   const file = path.join(ROOT, output);
-  // A name at the top of a file stays, for stack traces and for what Node prints of an object: only a bundle would lose it.
-  const options = { minifyIdentifiers: true, minifyWhitespace: true, target: shared.target };
-  const { code } = await transform(await readFile(file, "utf8"), options);
+  const code = await withShortLocals(file, await readFile(file, "utf8"), shared.target);
   await writeFile(file, withPureConstants(file, code));
 }
 

@@ -58,6 +58,14 @@ test("the licences of the packages in the bundle are beside it", async () => {
   }
 });
 
+test("classes and functions of the library have their names, though local variables are shortened", async () => {
+  const names = Object.entries((await import(path.join(dist, "index.js"))) as Record<string, unknown>).flatMap(
+    ([name, value]) => (typeof value === "function" ? [[name, value.name.replace(/^_/u, "")]] : []),
+  );
+  expect(names.length).toBeGreaterThan(30);
+  expect(names.map(([, own]) => own)).toEqual(names.map(([name]) => name));
+});
+
 test("one function of the library is bundled without the rest of its room", async () => {
   const { outputFiles } = await build({
     stdin: { contents: `export { parseAtr } from "./dist/apdu/index.js"`, resolveDir: folder },
