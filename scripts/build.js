@@ -10,10 +10,12 @@
  * Takes another folder than `dist` as its argument.
  */
 import { execFileSync } from "node:child_process";
+import { createHash } from "node:crypto";
 import { readdir, readFile, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
+import { withShortLocals } from "./local-names.js";
 import { withPureConstants } from "./pure.js";
 
 /** Those with a way in of their own, as package.json exports them. */
@@ -62,19 +64,15 @@ const library = await build({
 
 for (const output of Object.keys(library.metafile.outputs)) {
   const file = path.join(ROOT, output);
-  await writeFile(file, withPureConstants(file, await readFile(file, "utf8")));
+  const code = await withShortLocals(file, await readFile(file, "utf8"), shared.target);
+  await writeFile(file, withPureConstants(file, code));
 }
 
 const { dependencies, peerDependencies } = JSON.parse(await readFile(path.join(ROOT, "package.json"), "utf8"));
-const command = await build({
+/** @satisfies {import("esbuild").BuildOptions} */
+const commonJs = {
   ...shared,
-  entryPoints: [
-    { in: "src/cli/launch.ts", out: "cli/main" },
-    { in: "src/cli/age-plugin.ts", out: "cli/age-plugin-cryptoki" },
-    { in: "src/cli/git-sign.ts", out: "cli/cryptoki-git-sign" },
-    { in: "src/cli/main.ts", out: "cli/command" },
-  ],
-  format: "cjs",
+  format: /** @type {const} */ ("cjs"),
   // Its names are in no stack trace that a program shows to its users.
   minifyIdentifiers: true,
   outExtension: { ".js": ".cjs" },
@@ -82,11 +80,33 @@ const command = await build({
   external: Object.keys({ ...dependencies, ...peerDependencies }),
   define: { "import.meta.url": "importMetaUrl" },
   banner: { js: 'const importMetaUrl = require("node:url").pathToFileURL(__filename).href;' },
+};
+const command = await build({
+  ...commonJs,
+  entryPoints: [{ in: "src/cli/main.ts", out: "cli/command" }],
   metafile: true,
 });
 const bundle = path.join(outdir, "cli", "command.cjs");
 // src/cli/code-cache.ts gives it this function.
-await writeFile(bundle, (await readFile(bundle, "utf8")).replaceAll(/\bimport\((?=")/gu, "importModule("));
+const source = (await readFile(bundle, "utf8")).replaceAll(/\bimport\((?=")/gu, "importModule(");
+await writeFile(bundle, source);
+const hash = createHash("sha256").update(source).digest("hex");
+
+// What the program's help says is found out here, once.
+const outline = path.join(outdir, "cli", "outline.cjs");
+await build({ ...commonJs, entryPoints: [{ in: "src/cli/outline-main.ts", out: "cli/outline" }] });
+const OUTLINE = execFileSync(process.execPath, [outline], { encoding: "utf8" });
+await rm(outline);
+await build({
+  ...commonJs,
+  entryPoints: [
+    { in: "src/cli/launch.ts", out: "cli/main" },
+    { in: "src/cli/quick.ts", out: "cli/quick" },
+    { in: "src/cli/age-plugin.ts", out: "cli/age-plugin-cryptoki" },
+    { in: "src/cli/git-sign.ts", out: "cli/cryptoki-git-sign" },
+  ],
+  define: { ...commonJs.define, OUTLINE, BUNDLE: JSON.stringify(hash) },
+});
 await writeFile(path.join(outdir, "cli", "LICENSES.txt"), await licences(Object.keys(command.metafile.inputs)));
 
 /**

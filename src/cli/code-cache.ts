@@ -1,4 +1,3 @@
-import { createHash, randomUUID } from "node:crypto";
 import {
   closeSync,
   constants,
@@ -11,6 +10,7 @@ import {
   renameSync,
   rmSync,
   type Stats,
+  statSync,
   writeFileSync,
 } from "node:fs";
 import { createRequire } from "node:module";
@@ -27,6 +27,9 @@ type ModuleFunction = (
   importModule: (specifier: string) => Promise<unknown>,
 ) => void;
 
+/** The SHA-256 of the bundle, which the build puts here. */
+declare const BUNDLE: string;
+
 const PARAMETERS = "exports, require, module, __filename, __dirname, importModule";
 
 /**
@@ -39,15 +42,17 @@ export function runCached(file: string, env: NodeJS.ProcessEnv): void {
   const source = readFileSync(file, "latin1");
   const wrapped = `(function (${PARAMETERS}) {${source}\n})`;
   const folder = cacheFolder(env);
-  const script = folder === undefined ? new Script(wrapped, { filename: file }) : compileCached(file, wrapped, folder);
+  const script =
+    folder === undefined
+      ? new Script(wrapped, { filename: file })
+      : compileCached(file, wrapped, path.join(folder, cacheName(file)));
   const run = script.runInThisContext() as ModuleFunction;
   const module = { exports: {} };
   run(module.exports, createRequire(file), module, file, path.dirname(file), (specifier) => import(specifier));
 }
 
 /** The code is written when the process ends, if what there was did not help. */
-function compileCached(file: string, source: string, folder: string): Script {
-  const cache = path.join(folder, cacheName(source));
+function compileCached(file: string, source: string, cache: string): Script {
   const cachedData = readCache(cache);
   const script = new Script(source, { filename: file, ...(cachedData && { cachedData }) });
   if (!cachedData || script.cachedDataRejected === true) {
@@ -59,10 +64,13 @@ function compileCached(file: string, source: string, folder: string): Script {
   return script;
 }
 
-/** Names the program, the release of Node and the processor; V8 itself refuses the code of other flags. */
-function cacheName(source: string): string {
-  const hash = createHash("sha256").update(source, "latin1").digest("hex");
-  return `command-${process.version}-${process.arch}-${hash}`;
+/**
+ * Names the program, the release of Node and the processor; V8 itself refuses the code of other flags. A bundle that is changed by hand after the
+ * build has another time.
+ */
+function cacheName(file: string): string {
+  const { mtimeNs } = statSync(file, { bigint: true });
+  return `command-${process.version}-${process.arch}-${mtimeNs.toString(36)}-${BUNDLE}`;
 }
 
 /** The user's folder for it (XDG Base Directory Specification); undefined where no such folder is known to be the user's alone. */
@@ -97,7 +105,7 @@ function readCache(file: string): Buffer | undefined {
 
 function writeCache(file: string, code: Buffer): void {
   const folder = path.dirname(file);
-  const unfinished = `${file}.${randomUUID()}`;
+  const unfinished = `${file}.${process.pid}-${process.hrtime.bigint()}`;
   try {
     // A home that does not exist is not made.
     for (const one of [path.dirname(folder), folder]) if (!existsSync(one)) mkdirSync(one, { mode: 0o700 });

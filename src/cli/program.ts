@@ -39,6 +39,7 @@ import { addGlobalOptions, completeVirtual, examples } from "./input/options.ts"
 import { EXIT, FileError, TimeoutError, UsageError } from "./output/failures.ts";
 import { coloursFor, type Environment, written } from "./output/printer.ts";
 import { report } from "./output/report.ts";
+import { helpWidth } from "./output/terminal.ts";
 import { programVersion } from "./version.ts";
 
 const EXIT_CODES = `
@@ -123,8 +124,8 @@ export function createProgram(environment: Environment, args: readonly string[] 
       writeErr: (text) => void stderr.write(text),
       // Errors are reported in one place, for people or as JSON.
       outputError: () => undefined,
-      getOutHelpWidth: () => stdout.columns ?? 100,
-      getErrHelpWidth: () => stderr.columns ?? 100,
+      getOutHelpWidth: () => helpWidth(stdout),
+      getErrHelpWidth: () => helpWidth(stderr),
       getOutHasColors: () => colours.isColorSupported,
       getErrHasColors: () => coloursFor(stderr, env).isColorSupported,
     })

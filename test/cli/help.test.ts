@@ -1,7 +1,8 @@
 import { describe, expect, test } from "@jest/globals";
 import type { Command } from "commander";
 import { PassThrough, Readable } from "node:stream";
-import { createProgram } from "../../src/cli/program.ts";
+import { outlineOf, outlineText } from "../../src/cli/output/outline.ts";
+import { createProgram, run } from "../../src/cli/program.ts";
 import { cryptoki, jsonError } from "./program.ts";
 
 const root = createProgram({
@@ -18,6 +19,19 @@ const paths = (command: Command, before: readonly string[] = []): string[][] =>
     return sub.commands.length > 0 ? paths(sub, path) : [path];
   });
 
+/** What `cryptoki --help` prints on a terminal of this width. */
+async function helpOf(columns: number, colours: boolean): Promise<string> {
+  const stdout = Object.assign(new PassThrough(), { columns });
+  const environment = {
+    stdin: Readable.from([]),
+    stdout,
+    stderr: new PassThrough(),
+    signal: new AbortController().signal,
+  };
+  expect(await run(["--help"], { ...environment, env: colours ? { FORCE_COLOR: "1" } : {} })).toBe(0);
+  return String(stdout.read());
+}
+
 describe("help", () => {
   test.each(paths(root).map((path) => [path.join(" "), path] as const))("%s has examples", async (_, path) => {
     const { code, stdout } = await cryptoki([...path, "--help"]);
@@ -31,6 +45,17 @@ describe("help", () => {
     expect(code).toBe(0);
     expect(stdout).toMatch(/Exit codes:\n {2}0 /u);
   });
+
+  test.each([30, 41, 60, 80, 100, 237])(
+    "the outline of the program's own is printed alike on %d columns",
+    async (columns) => {
+      const { stdout: whole } = await cryptoki(["--help"]);
+      const outline = outlineOf(root, whole);
+      for (const bold of [false, true]) {
+        expect(outlineText(outline, columns, bold)).toBe(await helpOf(columns, bold));
+      }
+    },
+  );
 
   test.each([[[]], [["pin"]], [["apdu"]]])("%j lacks a command: help, and exit code 2", async (args) => {
     const { code, stderr } = await cryptoki(args);

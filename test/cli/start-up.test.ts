@@ -10,6 +10,7 @@ import {
   rm,
   stat,
   symlink,
+  utimes,
   writeFile,
 } from "node:fs/promises";
 import { builtinModules } from "node:module";
@@ -57,6 +58,14 @@ test("the licences of the packages in the bundle are beside it", async () => {
   }
 });
 
+test("classes and functions of the library have their names, though local variables are shortened", async () => {
+  const names = Object.entries((await import(path.join(dist, "index.js"))) as Record<string, unknown>).flatMap(
+    ([name, value]) => (typeof value === "function" ? [[name, value.name.replace(/^_/u, "")]] : []),
+  );
+  expect(names.length).toBeGreaterThan(30);
+  expect(names.map(([, own]) => own)).toEqual(names.map(([name]) => name));
+});
+
 test("one function of the library is bundled without the rest of its room", async () => {
   const { outputFiles } = await build({
     stdin: { contents: `export { parseAtr } from "./dist/apdu/index.js"`, resolveDir: folder },
@@ -76,14 +85,47 @@ beforeEach(async () => {
 afterEach(() => rm(cache, { recursive: true, force: true }));
 
 const start = async (env: NodeJS.ProcessEnv = { XDG_CACHE_HOME: cache }): Promise<void> => {
-  const ended = await run(process.execPath, [path.join(dist, "cli/main.cjs"), "--version"], { env });
+  const ended = await run(process.execPath, [path.join(dist, "cli/main.cjs"), "--json", "--version"], { env });
   expect(ended).toMatchObject({ code: 0, stdout: "1.2.3\n", stderr: "" });
 };
 const kept = async (): Promise<string> => {
   const names = await readdir(path.join(cache, "cryptoki"));
-  expect(names).toEqual([expect.stringMatching(/^command-v[\d.]+-\w+-[0-9a-f]{64}$/u)]);
+  expect(names).toEqual([expect.stringMatching(/^command-v[\d.]+-\w+-[0-9a-z]+-[0-9a-f]{64}$/u)]);
   return path.join(cache, "cryptoki", names[0] ?? "");
 };
+test.each([["--help"], ["-h"], ["--version"], ["-V"]])(
+  "%s alone is answered without the command's bundle",
+  async (option) => {
+    const args = [path.join(dist, "cli/main.cjs"), option];
+    const env = { XDG_CACHE_HOME: cache };
+    const quick = await run(process.execPath, args, { env });
+    expect(await readdir(cache)).toEqual([]);
+    const usual = await run(process.execPath, [...args, "--json"], { env });
+    expect(quick).toMatchObject({ code: 0, stderr: "" });
+    expect(quick.stdout).toBe(usual.stdout);
+    await kept();
+  },
+);
+
+test("help that cannot be written is an error, as for every command", async () => {
+  const command = `"$0" "$@" > /dev/full`;
+  const ended = await run("sh", ["-c", command, process.execPath, path.join(dist, "cli/main.cjs"), "--help"], {
+    env: { XDG_CACHE_HOME: cache },
+  });
+  expect(ended.code).toBe(1);
+  expect(ended.stderr).toContain("cannot write standard output");
+});
+
+test("the code of a bundle that was changed after the build is not taken", async () => {
+  await start();
+  const bundle = path.join(dist, "cli/command.cjs");
+  const { atime, mtime } = await stat(bundle);
+  await utimes(bundle, atime, new Date(mtime.getTime() + 1000));
+  await start();
+  await utimes(bundle, atime, mtime);
+  expect(await readdir(path.join(cache, "cryptoki"))).toHaveLength(2);
+});
+
 const SPOILT = "not compiled code";
 
 test("the first start keeps the compiled code for its user alone, and the next one takes it", async () => {

@@ -7,6 +7,7 @@ import Table from "cli-table3";
 import pc from "picocolors";
 import { pause } from "../../async/index.ts";
 import type { CardFinding, FindingSink } from "../../card/index.ts";
+import { hasColours } from "./terminal.ts";
 
 /** A stream that may be a terminal. */
 type Input = Readable & { readonly isTTY?: boolean };
@@ -26,11 +27,9 @@ export interface Environment {
 
 export type Colours = ReturnType<typeof pc.createColors>;
 
-/** Colours for `stream`: on a terminal, except with NO_COLOR (no-color.org) or TERM=dumb; always with FORCE_COLOR. */
+/** Colours for `stream`, if it gets any. */
 export function coloursFor(stream: Output, env: Environment["env"]): Colours {
-  const forbidden = Boolean(env["NO_COLOR"]) || env["TERM"] === "dumb";
-  const wanted = Boolean(env["FORCE_COLOR"]) || stream.isTTY === true;
-  return pc.createColors(wanted && !forbidden);
+  return pc.createColors(hasColours(stream, env));
 }
 
 /** Resolves when the system has taken all output so far, or will take no more. */
