@@ -19,6 +19,7 @@ const PACKAGES = [
   "gnupg",
   "gnutls-bin",
   "groff-base",
+  "haproxy",
   "libcacard0",
   "libengine-pkcs11-openssl",
   "libnss3-tools",

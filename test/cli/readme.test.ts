@@ -67,6 +67,16 @@ test("the first program signs, as JavaScript in ten lines", async () => {
   expect(verify("sha256", Buffer.from("a letter"), key, Buffer.from(stdout, "base64"))).toBe(true);
 }, 60_000);
 
+/** The arguments of a command that it shows. */
+function wordsOf(line: string): string[] {
+  return line
+    .replace(/^npx cryptoki /u, "")
+    .replace(/ +#.*$/u, "")
+    .replace(/ > .*$/u, "")
+    .replaceAll("'", "")
+    .split(/ +/u);
+}
+
 test("the commands that it shows for a card with two PINs do what it says", async () => {
   const [, commands = ""] = /## A card with two PINs\n.*?```sh\n(.*?)```/su.exec(README) ?? [];
   const letter = folder.file("letter.txt", "a letter");
@@ -76,15 +86,25 @@ test("the commands that it shows for a card with two PINs do what it says", asyn
   const lines = commands.trim().split("\n");
   expect(lines).toHaveLength(pins.length);
   for (const [index, line] of lines.entries()) {
-    const words = line
-      .replace(/^npx cryptoki /u, "")
-      .replace(/ +#.*$/u, "")
-      .replace(/ > .*$/u, "")
-      .replace("card.json", card)
-      .replace("letter.txt", letter)
-      .replaceAll("'", "")
-      .split(/ +/u);
+    const words = wordsOf(line).map((word) => word.replace("card.json", card).replace("letter.txt", letter));
     const outcome = await cryptoki(words, { env: { ...env, CRYPTOKI_PIN: pins[index] } });
     expect({ line, code: outcome.code, stderr: outcome.stderr }).toEqual({ line, code: 0, stderr: "" });
   }
+}, 60_000);
+
+test("the commands that it shows for documents and age do what it says", async () => {
+  const [, commands = ""] = /## Documents, ssh, git and age\n.*?```sh\n(.*?)```/su.exec(README) ?? [];
+  await saveCard(await VirtualPivCard.create(), folder.card);
+  folder.file("letter.txt", "a letter");
+  const lines = commands.split("\n").filter((line) => line.startsWith("npx cryptoki "));
+  expect(lines).toHaveLength(3);
+  const outputs: string[] = [];
+  for (const line of lines) {
+    const words = wordsOf(line).map((word) => (word.startsWith("letter.") ? folder.file(word) : word));
+    const outcome = await cryptoki(["--virtual", folder.card, ...words], { env: { CRYPTOKI_PIN: "123456" } });
+    expect({ line, code: outcome.code }).toEqual({ line, code: 0 });
+    outputs.push(outcome.stdout);
+  }
+  expect(outputs[1]).toMatch(/^Valid: cms\n/u);
+  expect(outputs[2]).toMatch(/^age1cryptoki1/mu);
 }, 60_000);
