@@ -56,7 +56,9 @@ export async function planWriting(
   const [first = new Uint8Array()] = chain;
   if (!own && keys.length > 0 && !unchecked) {
     const what =
-      chain.length === 1 ? `the certificate of ${describe(first)} is` : `none of the ${chain.length} certificates is`;
+      chain.length === 1
+        ? `the certificate of ${describe(first)} is not`
+        : `none of the ${chain.length} certificates is`;
     throw new CertificateError("WRONG_KEY", `${what} of the key in ${name}`);
   }
   const leaf = own ?? first;

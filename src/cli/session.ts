@@ -326,10 +326,14 @@ export async function pinQuestion(context: CommandContext, token: Token, isGiven
   return `${question} (${isLast ? "the last try before it is blocked" : "the last PIN was wrong"})`;
 }
 
-/** Refuses a new PIN of a length that the token does not take. @throws {CryptokiError} CKR_PIN_LEN_RANGE. */
-export function checkNewPin({ minPinLength, maxPinLength }: Token, pin: Uint8Array): void {
+/**
+ * Refuses a new PIN of a length that the token does not take.
+ * @param name What it is: a PIV card's PUK has the lengths of its PIN (SP 800-73-4 part 2 section 2.4.3).
+ * @throws {CryptokiError} CKR_PIN_LEN_RANGE.
+ */
+export function checkNewPin({ minPinLength, maxPinLength }: Token, pin: Uint8Array, name: "PIN" | "PUK" = "PIN"): void {
   if (pin.length >= minPinLength && pin.length <= maxPinLength) return;
-  const rule = `a PIN of this card has ${minPinLength} to ${maxPinLength} characters`;
+  const rule = `a ${name} of this card has ${minPinLength} to ${maxPinLength} characters`;
   throw new CryptokiError(CKR.PIN_LEN_RANGE, `${rule}; nothing was changed`);
 }
 

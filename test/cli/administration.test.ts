@@ -84,6 +84,10 @@ describe("key move and key delete", () => {
     expect(jsonError(await onCard(["key", "move", "--from", "9d", "--to", "82", "--json"]))).toMatchObject({
       exitCode: 3,
     });
+    expect(jsonError(await onCard(["key", "move", "--from", "9a", "--to", "9a", "--yes", "--json"]))).toMatchObject({
+      exitCode: 2,
+      message: expect.stringContaining("name the same place, 9A"),
+    });
   });
 });
 
@@ -117,12 +121,12 @@ describe("so change", () => {
 
 describe("puk change and pin retries", () => {
   test("puk change, with the tries that a wrong one leaves", async () => {
-    const fresh = { CRYPTOKI_NEW_PUK: "87654321" };
+    const fresh = { CRYPTOKI_NEW_PUK: "97531864" };
     const wrong = await onCard(["puk", "change", "--json"], withEnv({ ...fresh, CRYPTOKI_PUK: "00000000" }));
     expect(jsonError(wrong)).toMatchObject({ exitCode: 4, triesLeft: 2 });
     expect(await onCard(["puk", "change"], withEnv(fresh))).toMatchObject({ code: 0, stderr: "" });
     expect(
-      await onCard(["puk", "change"], withEnv({ CRYPTOKI_PUK: "87654321", CRYPTOKI_NEW_PUK: "12345678" })),
+      await onCard(["puk", "change"], withEnv({ CRYPTOKI_PUK: "97531864", CRYPTOKI_NEW_PUK: "12345678" })),
     ).toMatchObject({
       code: 0,
       stderr: expect.stringContaining("the new PUK is the one that every new card has"),
@@ -141,6 +145,31 @@ describe("puk change and pin retries", () => {
     expect(status).toMatchObject({ pin: { maxTries: 8, factory: false }, puk: { triesLeft: 5, factory: false } });
     expect(jsonError(await onCard([...args, "--yes", "--json"], withEnv(fresh)))).toMatchObject({ triesLeft: 7 });
     expect(await onCard(["pin", "retries", "--pin-tries", "0", "--puk-tries", "3"])).toMatchObject({ code: 2 });
+  });
+
+  test.each([
+    [{ CRYPTOKI_NEW_PIN: "12", CRYPTOKI_NEW_PUK: "97531864" }, /a PIN of this card has 6 to 8/u],
+    [{ CRYPTOKI_NEW_PIN: "680246", CRYPTOKI_NEW_PUK: "123456789" }, /a PUK of this card has 6 to 8/u],
+  ])("pin retries leaves PIN, PUK and tries as they are for new ones that the card cannot take", async (env, rule) => {
+    expect(await onCard(["pin", "change"], withEnv({ CRYPTOKI_NEW_PIN: "246802" }))).toMatchObject({ code: 0 });
+    const args = ["pin", "retries", "--yes", "--pin-tries", "8", "--puk-tries", "5", "--json"];
+    const refused = await onCard(args, withEnv({ CRYPTOKI_PIN: "246802", ...env }));
+    expect(jsonError(refused)).toMatchObject({ exitCode: 4, message: expect.stringMatching(rule) });
+    expect(json(await onCard(["token", "info", "--json"]))).toMatchObject({
+      pin: { triesLeft: 3, maxTries: 3, factory: false },
+      puk: { triesLeft: 3 },
+    });
+  });
+
+  test("pin retries says what the card has if it refuses the new PIN afterwards", async () => {
+    const fresh = { CRYPTOKI_NEW_PIN: "abcdef", CRYPTOKI_NEW_PUK: "97531864" };
+    const args = ["pin", "retries", "--yes", "--pin-tries", "8", "--puk-tries", "5"];
+    expect(await onCard(args, withEnv(fresh))).toMatchObject({
+      code: 4,
+      stderr: expect.stringMatching(
+        /PIN and PUK may be those of a new card now \(123456, 12345678\).*cryptoki pin change/u,
+      ),
+    });
   });
 });
 

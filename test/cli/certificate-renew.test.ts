@@ -186,7 +186,7 @@ describe("refusals", () => {
     rmSync(request);
     expect(jsonError(await onCard([...KEEP(), "--certificate", issued, "--json"]))).toMatchObject({
       exitCode: 2,
-      message: expect.stringContaining("is of the key in 9A"),
+      message: expect.stringContaining("is not of the key in 9A"),
     });
     // The key that is kept must be the old certificate's.
     expect(jsonError(await onCard([...KEEP(), "--json"]))).toMatchObject({

@@ -85,6 +85,11 @@ describe.each(MAKES)("a new $name", ({ name, create, officer, place, type, label
       exitCode: 2,
       message: expect.stringContaining("are destroyed for ever; add --yes"),
     });
+    // A new PIN that cannot be read is said before anything is destroyed.
+    const { stdout: before } = await on(["tokens"]);
+    const unread = on([...init, "--yes", "--new-pin-source", "env:ABSENT"], { CRYPTOKI_SO_PIN: officer });
+    expect(jsonError(await unread)).toMatchObject({ exitCode: 4, message: expect.stringContaining("ABSENT") });
+    expect((await on(["tokens"])).stdout).toBe(before);
     const made = await on([...init, "--yes"], { CRYPTOKI_SO_PIN: officer, FIRST: PIN });
     expect(json(made)).toEqual({ label: expect.stringMatching(label), initialised: true, pinSet: true });
     expect(await labelOf()).toMatch(label);

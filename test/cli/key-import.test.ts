@@ -116,6 +116,7 @@ describe("key import", () => {
 
   test.each<[string[], Readonly<Record<string, string>>, number, RegExp]>([
     [["--reference", "9a", "key.p12"], { CRYPTOKI_KEY_PASSWORD: "wrong" }, 4, /key\.p12: the password is wrong/u],
+    [["--reference", "9a", "key.p12"], { CRYPTOKI_KEY_PASSWORD: "" }, 4, /^Password of .*key\.p12: it is empty/u],
     [["--reference", "9b", "key.p12"], PASSWORD, 2, /a PIV card has 9a, 9c, 9d, 9e/u],
     [["key.p12"], PASSWORD, 2, /say which key: --reference/u],
     [["--reference", "9d", "ca.pem"], PASSWORD, 1, /holds no private key/u],

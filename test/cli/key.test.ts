@@ -26,6 +26,27 @@ const info = async (reference: string): Promise<Listed> =>
   json(await onCard(["key", "info", "--reference", reference, "--json"])) as Listed;
 
 describe("key generate", () => {
+  test("says that the key was made, and prints its public half, if its file cannot be written", async () => {
+    const made = await onCard(["key", "generate", "--so", "--reference", "9e", "--output", "/dev/full"]);
+    expect(made).toMatchObject({
+      code: 1,
+      stdout: expect.stringMatching(/^-----BEGIN PUBLIC KEY-----/u),
+      stderr: expect.stringMatching(/the card has made the key in 9E \(id 04\)[^]*cannot write \/dev\/full/u),
+    });
+    expect(await onCard(["key", "delete", "--so", "--reference", "9e", "--yes"])).toMatchObject({ code: 0 });
+  });
+
+  test.each([
+    ["key", "generate"],
+    ["certificate", "self-sign", "--subject", "CN=Ada"],
+  ])("%s %s refuses a label, which a PIV card cannot keep", async (...words) => {
+    const refused = await onCard([...words, "--so", "--reference", "9a", "--label", "Mail", "--json"]);
+    expect(jsonError(refused)).toMatchObject({
+      exitCode: 2,
+      message: expect.stringContaining("--label: a PIV card has no place"),
+    });
+  });
+
   test("makes a key with policies in an empty place, and prints its public key", async () => {
     const made = await onCard([
       "key",

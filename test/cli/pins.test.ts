@@ -24,9 +24,9 @@ const signs = async (pin: string): Promise<boolean> =>
 
 describe("pin change", () => {
   test("the new PIN is the card's, the old one no more", async () => {
-    const changed = await onCard(["pin", "change"], { CRYPTOKI_PIN: "123456", CRYPTOKI_NEW_PIN: "654321" });
+    const changed = await onCard(["pin", "change"], { CRYPTOKI_PIN: "123456", CRYPTOKI_NEW_PIN: "680246" });
     expect(changed).toMatchObject({ code: 0, stderr: "", stdout: expect.stringContaining("changed") });
-    expect(await signs("654321")).toBe(true);
+    expect(await signs("680246")).toBe(true);
     expect(await signs("123456")).toBe(false);
   });
 
@@ -41,11 +41,21 @@ describe("pin change", () => {
     expect(await signs("123456")).toBe(true);
   });
 
+  test.each([
+    ["pin change", { CRYPTOKI_PIN: "123456", CRYPTOKI_NEW_PIN: "111111" }],
+    ["pin unlock", { CRYPTOKI_PUK: "12345678", CRYPTOKI_NEW_PIN: "456789" }],
+  ] as const)("%s warns of a new PIN that everybody guesses", async (words, env) => {
+    expect(await onCard(words.split(" "), env)).toMatchObject({
+      code: 0,
+      stderr: expect.stringMatching(/^warning: the new PIN is one that everybody guesses/u),
+    });
+  });
+
   test("both PINs may stand on standard input, a line each", async () => {
     const args = ["--virtual", folder.card, "pin", "change", "--pin-source", "-", "--new-pin-source", "-"];
-    expect(await cryptoki(args, { stdin: "123456\n765432\n" })).toMatchObject({ code: 0, stderr: "" });
-    expect(await signs("765432")).toBe(true);
-    const short = await cryptoki(args, { stdin: "765432\n" });
+    expect(await cryptoki(args, { stdin: "123456\n764532\n" })).toMatchObject({ code: 0, stderr: "" });
+    expect(await signs("764532")).toBe(true);
+    const short = await cryptoki(args, { stdin: "764532\n" });
     expect(short).toMatchObject({ code: 4, stderr: expect.stringContaining("empty") });
   });
 

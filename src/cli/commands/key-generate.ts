@@ -86,7 +86,12 @@ export function addKeyGenerate(key: Command, environment: Environment): void {
     const spki = encodePublicKey(await session.publicKey(entry));
     const text = encodePem("PUBLIC KEY", spki);
     if (options.output !== undefined && options.output !== "-") {
-      await writeWhole(options.output, text, { signal: context.signal });
+      await writeWhole(options.output, text, { signal: context.signal }).catch((error: unknown) => {
+        // The card has the key, and may show its public half no more.
+        if (!print.json) print.line(text.trimEnd());
+        context.warn(`the card has made the key in ${placeName(token, entry.id)}; only the file was not written`);
+        throw error;
+      });
     }
     if (print.json) {
       print.document({

@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { toHex } from "../../bytes/index.ts";
+import { equalBytes, toHex } from "../../bytes/index.ts";
 import { action } from "../context.ts";
 import {
   administeredToken,
@@ -11,6 +11,7 @@ import {
 import { confirm, type ConfirmationOptions, confirmationOption } from "../input/confirmation.ts";
 import { placeName, referenceOf, requiredPlace } from "../input/key-place.ts";
 import { examples } from "../input/options.ts";
+import { UsageError } from "../output/failures.ts";
 import type { Environment } from "../output/printer.ts";
 import { officerOption, type OfficerOptions } from "../session.ts";
 
@@ -38,6 +39,7 @@ export function addKeyMove(key: Command, environment: Environment): void {
     const { token, run } = await administeredToken(context, uri);
     const from = requiredPlace(token, { reference: options.from });
     const to = requiredPlace(token, { reference: options.to });
+    if (equalBytes(from, to)) throw new UsageError(`--from and --to name the same place, ${placeName(token, to)}`);
     await run(async (cardToken) => {
       const move = requireMethod(cardToken, "moveKey", "move keys");
       const moved = await requirePrivateKey(token, cardToken, from);

@@ -1,14 +1,14 @@
 import type { Command } from "commander";
 import { utf8, wipe } from "../../bytes/index.ts";
-import { action } from "../context.ts";
+import { action, type CommandContext } from "../context.ts";
 import { administeredToken, logInOfficer, requireMethod } from "../input/card-administration.ts";
 import { confirm, type ConfirmationOptions, confirmationOption } from "../input/confirmation.ts";
-import { FACTORY_PIN, FACTORY_PUK, isFactoryPin, isFactoryPuk, warn } from "../input/officer.ts";
+import { FACTORY_PIN, FACTORY_PUK, isFactoryPin, isFactoryPuk, warn, warnOfNewSecret } from "../input/officer.ts";
 import { examples } from "../input/options.ts";
 import { NEW_PIN, NEW_PUK, PIN, readNewPin, readPin, secret } from "../input/pin.ts";
 import { UsageError } from "../output/failures.ts";
 import { type Environment, visible } from "../output/printer.ts";
-import { officerOption, type OfficerOptions } from "../session.ts";
+import { checkNewPin, officerOption, type OfficerOptions } from "../session.ts";
 
 interface RetriesOptions extends OfficerOptions, ConfirmationOptions {
   readonly pinTries: number;
@@ -58,11 +58,18 @@ export function addPinRetries(pin: Command, environment: Environment): void {
       const newPin = await readNewPin(secret(NEW_PIN, `New PIN of ${name}`, options.newPinSource), given);
       const newPuk = await readNewPin(secret(NEW_PUK, `New PUK of ${name}`, options.newPukSource), given);
       try {
+        checkNewPin(token, newPin);
+        checkNewPin(token, newPuk, "PUK");
         await setTries({ pin: options.pinTries, puk: options.pukTries }, { signal });
-        await change("user", utf8(FACTORY_PIN), newPin, { signal });
-        await change("puk", utf8(FACTORY_PUK), newPuk, { signal });
-        if (isFactoryPin(newPin)) warn(context, "the new PIN is the one that every new card has");
-        if (isFactoryPuk(newPuk)) warn(context, "the new PUK is the one that every new card has");
+        try {
+          await change("user", utf8(FACTORY_PIN), newPin, { signal });
+          await change("puk", utf8(FACTORY_PUK), newPuk, { signal });
+        } catch (error) {
+          sayFactory(context);
+          throw error;
+        }
+        await warnOfNewSecret(context, "PIN", newPin, isFactoryPin(newPin));
+        await warnOfNewSecret(context, "PUK", newPuk, isFactoryPuk(newPuk));
       } finally {
         wipe(newPin, newPuk);
       }
@@ -80,4 +87,13 @@ function readTries(text: string): number {
   const tries = /^\d{1,3}$/u.test(text) ? Number(text) : 0;
   if (tries < 1 || tries > 255) throw new UsageError("a number of tries is 1 to 255");
   return tries;
+}
+
+/** What the card may have after an interruption, and how to go on. */
+function sayFactory(context: CommandContext): void {
+  warn(
+    context,
+    `PIN and PUK may be those of a new card now (${FACTORY_PIN}, ${FACTORY_PUK}); see: cryptoki token info; change them with: cryptoki pin ` +
+      "change, cryptoki puk change",
+  );
 }

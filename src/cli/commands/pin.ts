@@ -3,6 +3,7 @@ import { wipe } from "../../bytes/index.ts";
 import type { PinStatus } from "../../card/index.ts";
 import { formatUri, tokenUri } from "../../cryptoki/index.ts";
 import { action } from "../context.ts";
+import { warnOfNewPin } from "../input/officer.ts";
 import { examples } from "../input/options.ts";
 import { NEW_PIN, newPinOption, type NewPinOptions, PIN, PUK, readNewPin, readPin, secret } from "../input/pin.ts";
 import { chooseToken, listTokens, noToken, onCardToken, readUri, selectTokens, type Token } from "../input/token.ts";
@@ -43,6 +44,7 @@ function addPinChange(pin: Command, environment: Environment): void {
       );
       try {
         await session.cryptoki.C_SetPIN(session.handle, oldPin, newPin);
+        await warnOfNewPin(context, token, newPin);
       } finally {
         wipe(newPin);
       }
@@ -145,6 +147,7 @@ function addPinUnlock(pin: Command, environment: Environment): void {
       );
       try {
         await session.cryptoki.C_UnlockPIN(session.handle, puk, newPin);
+        await warnOfNewPin(context, token, newPin);
       } finally {
         wipe(newPin);
       }

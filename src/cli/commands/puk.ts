@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import { wipe } from "../../bytes/index.ts";
 import { action } from "../context.ts";
 import { administeredToken, requireMethod } from "../input/card-administration.ts";
-import { isFactoryPuk, warn } from "../input/officer.ts";
+import { isFactoryPuk, warnOfNewSecret } from "../input/officer.ts";
 import { examples } from "../input/options.ts";
 import { NEW_PUK, PUK, readNewPin, readPin, secret } from "../input/pin.ts";
 import { type Environment, visible } from "../output/printer.ts";
@@ -41,7 +41,7 @@ export function addPuk(program: Command, environment: Environment): void {
         await run((cardToken) =>
           requireMethod(cardToken, "changePin", "change its PUK")("puk", old, fresh, { signal: context.signal }),
         );
-        if (isFactoryPuk(fresh)) warn(context, "the new PUK is the one that every new card has");
+        await warnOfNewSecret(context, "PUK", fresh, isFactoryPuk(fresh));
       } finally {
         wipe(fresh);
       }

@@ -1,11 +1,12 @@
 import type { Command } from "commander";
 import { fromUtf8, wipe } from "../../bytes/index.ts";
 import { CKU } from "../../cryptoki/index.ts";
-import { action } from "../context.ts";
+import { action, type CommandContext } from "../context.ts";
 import { confirm, type ConfirmationOptions, confirmationOption } from "../input/confirmation.ts";
+import { warnOfNewPin } from "../input/officer.ts";
 import { examples } from "../input/options.ts";
 import { NEW_PIN, NEW_PUK, newPinOption, type NewPinOptions, readNewPin, readPin, secret } from "../input/pin.ts";
-import { chooseToken } from "../input/token.ts";
+import { chooseToken, type Token } from "../input/token.ts";
 import { type Environment, visible } from "../output/printer.ts";
 import { logIn, officerOption, type OfficerOptions, SO_PIN, TokenSession } from "../session.ts";
 
@@ -50,7 +51,8 @@ export function addTokenInit(group: Command, environment: Environment): void {
     const { environment: given, signal } = context;
     const token = await chooseToken(context, uri);
     const cryptoki = await context.cryptoki();
-    const name = visible(token.label);
+    // A card that was never initialised has no label.
+    const name = token.label === "" ? `the card in ${token.slotDescription}` : visible(token.label);
     const label = options.label ?? token.label;
     await confirm(context, `all objects of ${name} are destroyed for ever`, options);
     const soPin = await readPin(secret(SO_PIN, `SO PIN or management key of ${name}`, options.soPinSource), given);
@@ -61,11 +63,16 @@ export function addTokenInit(group: Command, environment: Environment): void {
           wipe(puk);
         });
       }
-      await cryptoki.C_InitToken(token.slotID, soPin, label, { signal });
-      if (options.newPinSource !== undefined) {
-        const session = await TokenSession.open(context, token, uri);
-        await cryptoki.C_Login(session.handle, CKU.SO, soPin);
-        await setFirstPin(session, options.newPinSource);
+      const pin = options.newPinSource === undefined ? undefined : await firstPin(context, token, options.newPinSource);
+      try {
+        await cryptoki.C_InitToken(token.slotID, soPin, label, { signal });
+        if (pin) {
+          const session = await TokenSession.open(context, token, uri);
+          await cryptoki.C_Login(session.handle, CKU.SO, soPin);
+          await setFirstPin(session, pin);
+        }
+      } finally {
+        if (pin) wipe(pin);
       }
     } finally {
       wipe(soPin);
@@ -80,15 +87,15 @@ export function addTokenInit(group: Command, environment: Environment): void {
   });
 }
 
+/** The user's new PIN, before anything is changed. */
+function firstPin(context: CommandContext, token: Token, source: string | undefined): Promise<Uint8Array> {
+  return readNewPin(secret(NEW_PIN, `New PIN of ${visible(token.label)}`, source), context.environment);
+}
+
 /** Sets the user's PIN for the officer, who is logged in. */
-async function setFirstPin({ context, cryptoki, handle, token }: TokenSession, source?: string): Promise<void> {
-  const question = `New PIN of ${visible(token.label)}`;
-  const pin = await readNewPin(secret(NEW_PIN, question, source), context.environment);
-  try {
-    await cryptoki.C_InitPIN(handle, pin, { signal: context.signal });
-  } finally {
-    wipe(pin);
-  }
+async function setFirstPin({ context, cryptoki, handle, token }: TokenSession, pin: Uint8Array): Promise<void> {
+  await cryptoki.C_InitPIN(handle, pin, { signal: context.signal });
+  await warnOfNewPin(context, token, pin);
 }
 
 export function addPinSet(pin: Command, environment: Environment): void {
@@ -107,7 +114,10 @@ export function addPinSet(pin: Command, environment: Environment): void {
     const token = await chooseToken(context, uri);
     const session = await TokenSession.open(context, token, uri);
     await logIn(session, { ...options, so: true });
-    await setFirstPin(session, options.newPinSource);
+    const pin = await firstPin(context, token, options.newPinSource);
+    await setFirstPin(session, pin).finally(() => {
+      wipe(pin);
+    });
     context.print.done(`The PIN of ${visible(token.label)} is set.`, { token: token.label, set: true });
   });
 }

@@ -14,18 +14,19 @@ import type { CommandContext } from "../context.ts";
 import { TokenSession } from "../session.ts";
 import { requirePrivateKey } from "./card-administration.ts";
 import { requireCurrentKey } from "./card-key.ts";
-import { type KeyPlaceOptions, placeName, referenceOf, requiredPlace } from "./key-place.ts";
+import { type KeyPlaceOptions, placeName, referenceOf, refuseLabelOnPiv, requiredPlace } from "./key-place.ts";
 import { warnOfFactoryPin } from "./officer.ts";
 import { chooseToken, listTokens, onCardToken } from "./token.ts";
 
 /** Opens a session with the token that the command line names, and finds the key's place on it. */
 export async function openKeySession(
   context: CommandContext,
-  options: KeyPlaceOptions,
+  options: KeyPlaceOptions & { readonly label?: string },
   uri: string | undefined,
 ): Promise<{ readonly session: TokenSession; readonly id: Uint8Array }> {
   const token = await chooseToken(context, uri);
   const id = requiredPlace(token, options);
+  refuseLabelOnPiv(token, options.label);
   return { session: await TokenSession.open(context, token, uri), id };
 }
 

@@ -58,6 +58,12 @@ export function requiredPlace(token: Token, options: KeyPlaceOptions): Uint8Arra
   );
 }
 
+/** @throws {UsageError} for --label on a PIV card. */
+export function refuseLabelOnPiv(token: Token, label: string | undefined): void {
+  if (label !== undefined && hasPivNames(token))
+    throw new UsageError("--label: a PIV card has no place for one; leave it out");
+}
+
 /** The CKA_ID of a key reference. */
 function idOf(reference: string, isPiv: boolean): Uint8Array {
   if (!isPiv) throw new UsageError(`--reference ${reference}: only PIV cards have names for their keys; use --id`);

@@ -14,7 +14,7 @@ import { UnsuitableCardError, UsageError } from "../output/failures.ts";
 import type { TokenSession } from "../session.ts";
 import { currentKey } from "./card-key.ts";
 import { confirm, type ConfirmationOptions } from "./confirmation.ts";
-import { type KeyPlaceOptions, placeName, referenceOf, requiredPlace } from "./key-place.ts";
+import { type KeyPlaceOptions, placeName, referenceOf, refuseLabelOnPiv, requiredPlace } from "./key-place.ts";
 import type { Token } from "./token.ts";
 
 /** A type of key: how C_GenerateKeyPair makes it, and what its public half is asked to be. */
@@ -83,11 +83,16 @@ export function readUsage(text: string | undefined): Usage | undefined {
 
 /**
  * Whether the token is a PIV card's, where a key has a named place, which says what the key is for.
- * @throws {UsageError} without the place on such a card, or with a usage.
+ * @throws {UsageError} without the place on such a card, or with a usage or a label.
  */
-export function requiredOnPiv(token: Token, options: KeyPlaceOptions, usage: Usage | undefined): boolean {
+export function requiredOnPiv(
+  token: Token,
+  options: KeyPlaceOptions & { readonly label?: string },
+  usage: Usage | undefined,
+): boolean {
   if (referenceOf(token, Uint8Array.of(1)) === undefined) return false;
   requiredPlace(token, options);
+  refuseLabelOnPiv(token, options.label);
   if (usage)
     throw new UsageError("--usage: on a PIV card the place of a key says what it is for; choose it with --reference");
   return true;

@@ -1,5 +1,7 @@
 import { equalBytes, fromHex } from "../../bytes/index.ts";
 import type { CommandContext } from "../context.ts";
+import { referenceOf } from "./key-place.ts";
+import type { Token } from "./token.ts";
 
 /** The management key with which new cards of many makers come, among them YubiKeys up to firmware 5.6 (and 5.7: the same bytes as AES-192). */
 const WELL_KNOWN_KEY = "010203040506070801020304050607080102030405060708";
@@ -28,6 +30,27 @@ export function warnOfFactoryPin(context: CommandContext, typed: Uint8Array): vo
   if (isFactoryPin(typed)) {
     warn(context, "the PIN is the one that every new card has; set another one with: cryptoki pin change");
   }
+}
+
+/**
+ * Says on standard error that a new secret protects little: every new card has it, or everybody guesses it.
+ * @param isFactory Whether new cards of this kind have it.
+ */
+export async function warnOfNewSecret(
+  context: CommandContext,
+  name: "PIN" | "PUK",
+  typed: Uint8Array,
+  isFactory: boolean,
+): Promise<void> {
+  const { isWeak } = await import("../../setup/index.ts");
+  if (isFactory) warn(context, `the new ${name} is the one that every new card has`);
+  else if (isWeak(typed)) warn(context, `the new ${name} is one that everybody guesses; choose another`);
+}
+
+/** As {@link warnOfNewSecret}, of a user's PIN. */
+export function warnOfNewPin(context: CommandContext, token: Token, typed: Uint8Array): Promise<void> {
+  const isPiv = referenceOf(token, Uint8Array.of(1)) !== undefined;
+  return warnOfNewSecret(context, "PIN", typed, isPiv && isFactoryPin(typed));
 }
 
 /** A warning on standard error, as JSON with --json. */

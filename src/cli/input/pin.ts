@@ -59,7 +59,7 @@ export function parsePinSource(text: string): PinSource {
  * @throws {PinMissingError} if there is none; {@link FileError}; {@link InterruptedError} on Ctrl-C and Ctrl-D in the prompt.
  */
 export async function readPin(secret: Secret, environment: Environment): Promise<Uint8Array> {
-  return (await given(secret, environment)) ?? required(await prompt(secret, environment));
+  return (await given(secret, environment)) ?? required(await prompt(secret, environment), secret);
 }
 
 /**
@@ -74,7 +74,7 @@ export async function readNewPin(
 ): Promise<Uint8Array> {
   const known = await given(secret, environment);
   if (known) return known;
-  const first = required(await prompt(secret, environment));
+  const first = required(await prompt(secret, environment), secret);
   try {
     check(first);
   } catch (error) {
@@ -90,14 +90,14 @@ export async function readNewPin(
 }
 
 /** The PIN from the command line or the environment; undefined if the user must be asked. */
-async function given({ source, variable }: Secret, environment: Environment): Promise<Uint8Array | undefined> {
-  if (source) return required(await fromSource(source, environment));
-  const value = environment.env[variable];
-  return value === undefined ? undefined : required(secretUtf8(value));
+async function given(secret: Secret, environment: Environment): Promise<Uint8Array | undefined> {
+  if (secret.source) return required(await fromSource(secret.source, environment), secret);
+  const value = environment.env[secret.variable];
+  return value === undefined ? undefined : required(secretUtf8(value), secret);
 }
 
-function required(pin: Uint8Array): Uint8Array {
-  if (pin.length === 0) throw new PinMissingError("the PIN is empty");
+function required(pin: Uint8Array, { question }: Secret): Uint8Array {
+  if (pin.length === 0) throw new PinMissingError(`${question}: it is empty`);
   return pin;
 }
 
