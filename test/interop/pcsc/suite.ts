@@ -86,8 +86,8 @@ export function describePcsc(name: string, subject: Subject): void {
 
     afterEach(async () => {
       // vpcd hangs if the card goes while pcscd still resets it, for a program that was killed.
-      await using witness = new Pcscd();
-      await waitFor(witness, ([first]) => first?.sharing === 0);
+      await using observer = new Pcscd();
+      await waitFor(observer, ([first]) => first?.sharing === 0);
       await card?.remove();
       card = undefined;
       await waitFor(pcsc, ([first]) => first?.present === false);
