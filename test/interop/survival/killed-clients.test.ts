@@ -20,7 +20,7 @@ jest.setTimeout(1_800_000);
 const CLIENTS = 40;
 const PIN = "123456";
 const ID = "01";
-/** Turns of the event loop in which the server hears that a client's socket was closed by the kernel. */
+/** Turns of the event loop in which the server learns that a client's socket was closed by the kernel. */
 const TURNS_TO_NOTICE = 20;
 
 describe("a server of p11-kit's protocol over pcscd", () => {
