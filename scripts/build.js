@@ -87,9 +87,12 @@ const command = await build({
   metafile: true,
 });
 const bundle = path.join(outdir, "cli", "command.cjs");
-// src/cli/code-cache.ts gives it this function.
-const source = (await readFile(bundle, "utf8")).replaceAll(/\bimport\((?=")/gu, "importModule(");
-await writeFile(bundle, source);
+// src/cli/code-cache.ts gives it the function importModule. A module of Node's is loaded when something of it is first used.
+const LAZY = "const lazyModule=(name)=>{let loaded;return new Proxy({},{get:(_,key)=>(loaded??=require(name))[key]})};";
+const source = (await readFile(bundle, "utf8"))
+  .replaceAll(/\bimport\((?=")/gu, "importModule(")
+  .replaceAll(/=require\((?="node:[\w/]+"\)[,;)}])/gu, "=lazyModule(");
+await writeFile(bundle, LAZY + source);
 const hash = createHash("sha256").update(source).digest("hex");
 
 // What the program's help says is found out here, once.
