@@ -33,6 +33,7 @@ const PACKAGES = [
   "p11-kit",
   "p11-kit-modules",
   "pcscd",
+  "pinentry-curses",
   "pkg-config",
   "poppler-utils",
   "python3",

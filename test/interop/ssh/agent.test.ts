@@ -162,3 +162,22 @@ test("git signs a rebase of 42 commits with one PIN; a card that is out is a cle
   const done = await place.shell(finish, repository);
   expect([done.code, done.stdout.trim().split("\n").at(-1)?.trim()]).toEqual([0, "43 G"]);
 }, 180_000);
+
+test("two agents sign with one card at the same time; each asks for the PIN once, and the end of one leaves the other its keys", async () => {
+  const first = place.env["SSH_AUTH_SOCK"] ?? "";
+  await place.succeed("ssh-add", "-D");
+  place.asked();
+  await place.startAgent("--socket", place.file("second.sock"));
+  await keysAreIn();
+  const signWith = async (agent: string): Promise<void> => {
+    const sign = `SSH_AUTH_SOCK=${agent} ssh-keygen -q -Y sign -n file -f rsa.pub < letter > ${path.basename(agent)}.sig`;
+    const verify = `ssh-keygen -Y verify -f allowed_signers -I me@example.org -n file -s ${path.basename(agent)}.sig < letter`;
+    const { code, stderr } = await place.shell(`${sign}\n${verify}`);
+    expect([code, stderr]).toEqual([0, expect.not.stringContaining("refused")]);
+  };
+  const both = [first, place.file("second.sock")];
+  for (let round = 0; round < 3; round++) await Promise.all(both.map(signWith));
+  expect(place.asked()).toBe(2);
+  expect(await place.stopAgent()).toBe(0);
+  await signWith(first);
+}, 60_000);
