@@ -280,6 +280,13 @@ export interface CardToken {
   readonly newKeyAttributes?: ReadonlySet<number>;
   /** Makes a key pair on the card. In the place that its id names there is nothing else afterwards. */
   generateKeyPair?(request: KeyPairRequest, options?: CallOptions): Promise<GeneratedKeyPair>;
+  /**
+   * Tells the public half of a key that the card holds without showing it; until this object is gone, the key is shown and used as if the
+   * card had made it here. What the key computes is checked with it.
+   * @param id Of the key.
+   * @param publicKey SubjectPublicKeyInfo, DER.
+   */
+  rememberKey?(id: Uint8Array, publicKey: Uint8Array): Promise<void>;
   /** Writes an object on the card, whole or not at all. */
   createObject?(object: NewCardObject, options?: CallOptions): Promise<CardObject>;
   /** @returns The object as it is now. */

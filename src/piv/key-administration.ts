@@ -75,6 +75,14 @@ export class KeyAdministration {
     return { privateKey: place.privateKey, publicKey: place.publicKey };
   }
 
+  /** Takes in the public half of a key that the card does not show: SubjectPublicKeyInfo, DER. */
+  remember(id: Uint8Array, publicKey: Uint8Array): Promise<void> {
+    const place = this.#slots.find(({ privateKey }) => equalBytes(privateKey.id, id));
+    if (!place) return Promise.reject(new UnsupportedError("a PIV card has no place for a key with this identifier"));
+    this.#store.keep(place.slot, publicKey);
+    return Promise.resolve();
+  }
+
   /** Proves that a key was made on the card: no login is needed. */
   async attest(session: PivSession, slot: KeySlot, options?: CallOptions): Promise<KeyAttestation> {
     const certificate = await requestAttestation(session, slot, options);

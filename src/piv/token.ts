@@ -18,7 +18,6 @@ import {
   changingPin,
   checkedResult,
   completedAnyway,
-  type GeneratedKeyPair,
   type HeldUse,
   isKeyResult,
   type KeyAttestation,
@@ -332,7 +331,7 @@ export class PivToken implements CardToken {
     return this.#session.run(work, options);
   }
 
-  generateKeyPair(request: KeyPairRequest, options?: CallOptions): Promise<GeneratedKeyPair> {
+  generateKeyPair(request: KeyPairRequest, options?: CallOptions): ReturnType<KeyAdministration["generate"]> {
     return this.#keys.generate(request, options);
   }
 
@@ -383,6 +382,8 @@ export class PivToken implements CardToken {
   ): Promise<void> {
     return new Initialisation(this.#session).initToken(soPin, variables, options);
   }
+
+  readonly rememberKey = (id: Uint8Array, publicKey: Uint8Array): Promise<void> => this.#keys.remember(id, publicKey);
 
   resetToken(pin: Uint8Array, variables: ReadonlyMap<string, string>, options?: CallOptions): Promise<void> {
     return new Initialisation(this.#session).resetToken(pin, variables, options);

@@ -60,7 +60,7 @@ export async function requireCurrentKey(session: TokenSession, id: Uint8Array): 
   if (found) return found;
   const name = placeName(session.token, id);
   throw new NotFoundError(
-    `there is no key in ${name}, or the card does not show its public key; see: cryptoki key list`,
+    `there is no key in ${name}, or the card does not show its public key; see: cryptoki key list; if the card has the key, give its public key with --key`,
   );
 }
 

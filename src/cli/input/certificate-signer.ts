@@ -7,7 +7,13 @@ import {
 } from "../../certificates/index.ts";
 import { copySecret } from "../../bytes/index.ts";
 import { SW } from "../../apdu/index.ts";
-import { StatusError, UnsupportedError } from "../../card/index.ts";
+import {
+  type CardPrivateKey,
+  type CardToken,
+  type KeyPrimitive,
+  StatusError,
+  UnsupportedError,
+} from "../../card/index.ts";
 import { parsePublicKey } from "../../crypto/index.ts";
 import { CKM, CKR, CryptokiError } from "../../cryptoki/index.ts";
 import type { CommandContext } from "../context.ts";
@@ -62,7 +68,7 @@ async function judgedPin(session: TokenSession): Promise<Uint8Array> {
   return pin;
 }
 
-const agreesOnly = (name: string, cause?: unknown): CertificateError =>
+export const agreesOnly = (name: string, cause?: unknown): CertificateError =>
   new CertificateError("CANNOT_SIGN", `the key in ${name} is for agreeing on secrets: the card does not sign with it`, {
     cause,
   });
@@ -84,21 +90,32 @@ const signsOtherwise = (name: string, { name: algorithm, hash }: CertificateSign
       "another type (cryptoki mechanisms lists what the card can do)",
   );
 
+/** Uses a key by the card's own command. The PIN is asked for where the key wants it. */
+export async function useOnCard(
+  session: TokenSession,
+  cardToken: CardToken,
+  key: CardPrivateKey,
+  primitive: KeyPrimitive,
+  input: Uint8Array,
+): Promise<Uint8Array> {
+  const { signal } = session.context;
+  if (key.alwaysAuthenticate && cardToken.authenticate) {
+    await using use = await cardToken.authenticate(key, await judgedPin(session), { signal });
+    return await use.use(primitive, input, { signal });
+  }
+  if (key.needsLogin) await cardToken.login("user", await judgedPin(session), { signal });
+  return await cardToken.use(key, primitive, input, { signal });
+}
+
 /** Signs with the card's own command, which asks for no CKA_SIGN. */
 async function signOnCard(session: TokenSession, id: Uint8Array, digest: Uint8Array): Promise<Uint8Array> {
   const { context, token } = session;
-  const { signal } = context;
   const all = await listTokens(context);
   const here = all.find(({ slotID }) => slotID === token.slotID) ?? token;
   return onCardToken(context, here, all.includes(here) ? all : [here], async (cardToken) => {
     const key = await requirePrivateKey(token, cardToken, id);
     try {
-      if (key.alwaysAuthenticate && cardToken.authenticate) {
-        await using use = await cardToken.authenticate(key, await judgedPin(session), { signal });
-        return await use.use("ecdsa", digest, { signal });
-      }
-      if (key.needsLogin) await cardToken.login("user", await judgedPin(session), { signal });
-      return await cardToken.use(key, "ecdsa", digest, { signal });
+      return await useOnCard(session, cardToken, key, "ecdsa", digest);
     } catch (error) {
       // Cards of the standard refuse the data: they want another party's point with this key.
       const isRefused = error instanceof StatusError && error.sw === SW.WRONG_DATA;

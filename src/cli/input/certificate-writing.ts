@@ -13,6 +13,8 @@ import { warn, warnOfKnownKey } from "./officer.ts";
 export interface WritingOptions extends OfficerOptions, ConfirmationOptions {
   readonly label?: string;
   readonly unchecked?: true;
+  /** Keys that were proved to be there although the card shows another or none: SubjectPublicKeyInfo, DER. */
+  readonly otherKeys?: readonly Uint8Array[];
 }
 
 /**
@@ -50,11 +52,12 @@ function planCertificate(
   session: TokenSession,
   id: Uint8Array,
   chain: readonly Uint8Array[],
-  { unchecked }: WritingOptions,
+  { unchecked, otherKeys = [] }: WritingOptions,
 ): Promise<Writing> {
   return planWriting(certificateSession(session), id, chain, {
     name: placeName(session.token, id),
     unchecked: unchecked ?? false,
+    otherKeys,
     describe: subjectOf,
   });
 }
