@@ -14,6 +14,7 @@ import { readdir, readFile, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
+import { buildPage } from "./page.js";
 import { withPureConstants } from "./pure.js";
 
 /** Those with a way in of their own, as package.json exports them. */
@@ -88,6 +89,7 @@ const bundle = path.join(outdir, "cli", "command.cjs");
 // src/cli/code-cache.ts gives it this function.
 await writeFile(bundle, (await readFile(bundle, "utf8")).replaceAll(/\bimport\((?=")/gu, "importModule("));
 await writeFile(path.join(outdir, "cli", "LICENSES.txt"), await licences(Object.keys(command.metafile.inputs)));
+await buildPage(path.join(outdir, "web"));
 
 /**
  * The licences of the packages in the bundle.
