@@ -1,8 +1,4 @@
-/**
- * Builds the web page of the HTTP service: one script without what it does not need, and the other files as they are.
- *
- *   node scripts/page.js FOLDER
- */
+/** Builds the web page of the HTTP service: one script without what it does not need, and the other files as they are. */
 import { copyFile, mkdir } from "node:fs/promises";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
@@ -33,10 +29,4 @@ export async function buildPage(outdir) {
     logLevel: "warning",
   });
   for (const name of ["index.html", "icon.svg"]) await copyFile(path.join(SOURCE, name), path.join(outdir, name));
-}
-
-if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const [, , outdir] = process.argv;
-  if (outdir === undefined) throw new Error("page: name the folder that the files are written to");
-  await buildPage(path.resolve(outdir));
 }

@@ -4,7 +4,7 @@ import type { Seen } from "./tokens.ts";
 import { keyName } from "./words.ts";
 
 /** Algorithms that a key signs with, as JOSE names them. */
-export function algorithmsOf({ algorithm: { type, curve } }: Key): readonly string[] {
+function algorithmsOf({ algorithm: { type, curve } }: Key): readonly string[] {
   if (type === "rsa") return ["PS256", "PS384", "PS512", "RS256", "RS384", "RS512"];
   if (type === "ed25519") return ["EdDSA"];
   const byCurve: Readonly<Record<string, string>> = { "P-256": "ES256", "P-384": "ES384", "P-521": "ES512" };

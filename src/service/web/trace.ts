@@ -14,7 +14,7 @@ interface ApduEvent {
   readonly duration: number;
   readonly reader: string;
   readonly explanation: { readonly name: string; readonly details: readonly string[] };
-  readonly status?: { readonly code: string; readonly name: string };
+  readonly status?: { readonly code: string; readonly kind: string; readonly name: string };
   readonly error?: string;
 }
 
@@ -161,7 +161,7 @@ const callLine = (event: CallEvent): Line => ({
 const apduLine = ({ time, duration, reader, explanation, status, error }: ApduEvent): Line => ({
   ...{ kind: "apdu", start: time, duration, name: explanation.name, detail: `in ${reader}` },
   outcome: error ?? (status ? `${status.code} ${status.name}` : "no status word"),
-  isRight: error === undefined && status?.code.startsWith("9") === true,
+  isRight: error === undefined && status?.kind === "success",
 });
 
 /** A bar for each second. */

@@ -1,13 +1,19 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { mkdirSync, readFileSync } from "node:fs";
-import { createRequire } from "node:module";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { request } from "node:http";
+import { tmpdir } from "node:os";
+import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
+import axe from "axe-core";
 import { type Browser, type BrowserContext, chromium, type Locator, type Page } from "playwright-core";
+import { MAIN } from "../../cli/built.ts";
 import { requirePrograms } from "../rig/require.ts";
 import { bearer, DAY, type Paged, paged, PIN } from "./paged.ts";
 
 const SCREENSHOTS = fileURLToPath(new URL("screenshots/", import.meta.url));
-const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const FILE = { name: "letter.txt", mimeType: "text/plain", buffer: Buffer.from("a letter to be signed") };
 
 const ends: (() => Promise<unknown>)[] = [];
@@ -72,7 +78,7 @@ interface Violation {
 
 /** What axe finds on the page that is serious or critical. */
 async function violations(on: Page): Promise<readonly string[]> {
-  await on.evaluate(AXE);
+  await on.evaluate(axe.source);
   const found = await on.evaluate<readonly Violation[]>("axe.run().then(({ violations }) => violations)");
   return found
     .filter(({ impact }) => ["serious", "critical"].includes(impact))
@@ -303,3 +309,35 @@ test("the browser's console has no error, and no address but the service's was a
   expect(complaints).toEqual([]);
   expect([...addresses]).toEqual([service.address]);
 });
+
+test("the command serves the page, its trace and the practice card, if the configuration wants them", async () => {
+  const folder = await mkdtemp(path.join(tmpdir(), "page-"));
+  const socket = path.join(folder, "http");
+  const config = path.join(folder, "service.json");
+  const grants = [{ role: "admin" }];
+  const configuration = { listen: { socket }, clients: [{ name: "local", socket: true, grants }], page: true };
+  await writeFile(config, JSON.stringify(configuration));
+  const child = spawn(process.execPath, [MAIN, "--virtual", "serve", "--http", "--foreground", "--config", config], {
+    stdio: ["ignore", "pipe", "ignore"],
+  });
+  try {
+    // It says where it listens.
+    await once(child.stdout, "data");
+    expect(await ask(socket, "/page.js")).toContain("/v1/client");
+    expect(JSON.parse(await ask(socket, "/v1/client"))).toMatchObject({ trace: true, practiceCard: true });
+  } finally {
+    const ended = once(child, "exit");
+    child.kill();
+    await ended;
+    await rm(folder, { recursive: true });
+  }
+});
+
+async function ask(socketPath: string, address: string): Promise<string> {
+  const sent = request({ socketPath, path: address, agent: false });
+  sent.end();
+  const [answer] = (await once(sent, "response")) as [AsyncIterable<Buffer>];
+  const parts: Buffer[] = [];
+  for await (const part of answer) parts.push(part);
+  return Buffer.concat(parts).toString();
+}

@@ -1,10 +1,9 @@
 import "reflect-metadata";
-import { execFileSync } from "node:child_process";
 import { createHash, createPublicKey, type KeyObject, type webcrypto } from "node:crypto";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { fileURLToPath, pathToFileURL } from "node:url";
+import { pathToFileURL } from "node:url";
 import { X509CertificateGenerator } from "@peculiar/x509";
 import { traceTransmit } from "../../../src/apdu/index.ts";
 import { Cryptoki, MemoryReaders, profiles } from "../../../src/index.ts";
@@ -18,11 +17,13 @@ import {
   TraceFeed,
 } from "../../../src/service/index.ts";
 import { openTokens } from "../../../src/tokens/index.ts";
+import { MAIN } from "../../cli/built.ts";
 import { selfSigned } from "../../service/self-signed.ts";
 import { pivCard, testKey } from "../../virtual/keys.ts";
 
 export const PIN = "654321";
-const BUILD = fileURLToPath(new URL("../../../scripts/page.js", import.meta.url));
+/** The page as the package has it. */
+const PAGE = pathToFileURL(`${path.join(path.dirname(MAIN), "..", "web")}/`);
 export const DAY = 86_400_000;
 
 const sha256 = (text: string): string => createHash("sha256").update(text).digest("hex");
@@ -44,8 +45,6 @@ export async function paged(): Promise<Paged> {
     await writeFile(path.join(folder, name), text, { mode: 0o600 });
     return path.join(folder, name);
   };
-  const web = path.join(folder, "web");
-  execFileSync(process.execPath, [BUILD, web]);
   const configuration = checkConfiguration({
     listen: {
       host: "127.0.0.1",
@@ -98,7 +97,7 @@ export async function paged(): Promise<Paged> {
   if (!where) throw new Error("it listens somewhere");
   const tls = await readTls(where);
   const app = await createService({
-    ...{ source, configuration, secrets, trace, version: "1", page: pathToFileURL(`${web}/`) },
+    ...{ source, configuration, secrets, trace, version: "1", page: PAGE },
     practiceCard: new PracticeCard(() => pivCard({ keys: { "9a": null, "9c": null, "9d": null, "9e": null } })),
     ...(tls && { tls }),
   });
