@@ -110,11 +110,12 @@ describe("APDUs", () => {
   });
 
   test("are sent to the practice card, one after the other", async () => {
-    const body = { commands: [SELECT_PIV, "0020008008313233343536FFFF"], reset: true };
+    const body = { commands: [SELECT_PIV, "0020008008313233343536FFFF", "0020008008313131313131FFFF"], reset: true };
     const { body: sent } = await service.ask("all", "POST", "/v1/apdu/send", { body });
     expect(sent["answers"]).toMatchObject([
       { command: SELECT_PIV, name: "SELECT", status: { code: "9000" } },
       { command: "00200080**", name: "VERIFY", data: "", status: { code: "9000" } },
+      { command: "00200080**", name: "VERIFY", data: "", status: { code: "63C2" } },
     ]);
     // The token of the service saw none of it.
     expect(service.pinTries()).toBe(0);
