@@ -16,6 +16,7 @@ import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 import { withShortLocals } from "./local-names.js";
+import { buildPage } from "./page.js";
 import { withPureConstants } from "./pure.js";
 
 /** Those with a way in of their own, as package.json exports them. */
@@ -111,6 +112,7 @@ await build({
   define: { ...commonJs.define, OUTLINE, BUNDLE: JSON.stringify(hash) },
 });
 await writeFile(path.join(outdir, "cli", "LICENSES.txt"), await licences(Object.keys(command.metafile.inputs)));
+await buildPage(path.join(outdir, "web"));
 
 /**
  * The licences of the packages in the bundle.

@@ -22,7 +22,14 @@ const LINT = [
   "depcruise src --config .dependency-cruiser.cjs",
   "node scripts/words.js",
 ];
-const ALL = ["eslint .", "npm run --silent check:package", "typedoc", "tsc --noEmit", ...LINT.slice(1)];
+const ALL = [
+  "eslint .",
+  "npm run --silent check:package",
+  "typedoc",
+  "tsc --noEmit",
+  "tsc -p src/service/web",
+  ...LINT.slice(1),
+];
 
 /**
  * @param {string} command

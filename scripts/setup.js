@@ -11,6 +11,7 @@ import path from "node:path";
 const PACKAGES = [
   "age",
   "cackey",
+  "chromium",
   "coolkey",
   "default-jdk-headless",
   "fish",

@@ -45,6 +45,7 @@ export {
   namedCommands,
   type ResponseExplanation,
 } from "./explain/explain.ts";
+export { type CommandSearch, findCommandNamed } from "./explain/named.ts";
 export { CONCEALED, Concealer, concealExchange, type ConcealedExchange } from "./secrets.ts";
 export { encodeTlv, findTlv, readTlv, readTlvs, type Tlv } from "./tlv.ts";
 export { traceText, traceTransmit, type TraceClock, type TraceEvent, type TraceSink } from "./trace.ts";

@@ -48,6 +48,7 @@ export class CommandContext implements AsyncDisposable {
   #keepPin = false;
   #transport: OpenedReaders["transport"] | undefined;
   readonly #sinks: TraceSink[] = [];
+  readonly #callListeners: CK_TRACE_CALLBACK[] = [];
   readonly #observers: ((transmit: Transmit) => Transmit)[] = [];
   readonly #resources: AsyncDisposable[] = [];
 
@@ -122,10 +123,16 @@ export class CommandContext implements AsyncDisposable {
     else this.remark.line(`${this.remark.colours.yellow("warning:")} ${visible(message)}`);
   }
 
-  /** With --trace: the options that make an application report its calls. */
+  /** The options that make an application report its calls, if there is a listener or --trace. */
   get callTrace(): { readonly trace?: CK_TRACE_CALLBACK } {
     const { trace, json } = this.options;
-    return trace ? { trace: callsTo(this.remark, json ?? false) } : {};
+    const listeners = [...this.#callListeners, ...(trace ? [callsTo(this.remark, json ?? false)] : [])];
+    if (listeners.length === 0) return {};
+    return {
+      trace: (line, event) => {
+        for (const one of listeners) one(line, event);
+      },
+    };
   }
 
   /** The card profiles for this machine's cards. */
@@ -142,6 +149,11 @@ export class CommandContext implements AsyncDisposable {
   /** Reports each further exchange with a card to `sink`. */
   listen(sink: TraceSink): void {
     this.#sinks.push(sink);
+  }
+
+  /** Reports each call of the application to `callback`. Call it before the first PKCS #11 call. */
+  listenToCalls(callback: CK_TRACE_CALLBACK): void {
+    this.#callListeners.push(callback);
   }
 
   /** Shows each further exchange with a card to `observe`, before secrets are concealed. */

@@ -79,6 +79,11 @@ export class Service {
     return this.#clients.of(request);
   }
 
+  /** Whether the request has a client. */
+  isKnown(request: FastifyRequest): boolean {
+    return this.#clients.find(request) !== undefined;
+  }
+
   /** Emits what happens to tokens, until `signal` aborts. */
   async watch(signal: AbortSignal): Promise<void> {
     const known = new Map<unknown, ServedToken>();

@@ -4,7 +4,7 @@ import type { FastifyRequest } from "fastify";
 import { fromHex } from "../bytes/index.ts";
 import { matchesToken, parseUri, type Pkcs11Uri } from "../cryptoki/index.ts";
 import type { TokenInfo } from "../tokens/index.ts";
-import type { ClientConfiguration, Role } from "./configuration.ts";
+import { type ClientConfiguration, type Role, ROLES } from "./configuration.ts";
 import { ServiceError } from "./problem.ts";
 
 interface Permission {
@@ -45,6 +45,27 @@ export class Client {
     );
   }
 
+  /** The roles that it has with any token. */
+  get roles(): readonly Role[] {
+    return ROLES.filter((role) => this.may(role));
+  }
+
+  /** Whether its requests may carry PINs. */
+  get mayCarryPins(): boolean {
+    return this.#mayCarryPins;
+  }
+
+  /** Whether it has a role with every token and key. */
+  mayEverywhere(role: Role): boolean {
+    return this.#permissions.some((one) => one.role === role && one.token === undefined && one.keys === undefined);
+  }
+
+  /** @throws {ServiceError} FORBIDDEN where the role is not granted for every token and key. */
+  requireEverywhere(role: Role): void {
+    if (this.mayEverywhere(role)) return;
+    throw new ServiceError("FORBIDDEN", `the client ${this.name} has not the role "${role}" with every token`);
+  }
+
   /** @throws {ServiceError} FORBIDDEN. */
   require(role: Role, token?: TokenInfo, fingerprint?: string): void {
     if (this.may(role, token, fingerprint)) return;
@@ -83,14 +104,18 @@ export class Clients {
     this.#ofSocket = ofSocket;
   }
 
-  /** @throws {ServiceError} UNKNOWN_CLIENT. */
-  of(request: FastifyRequest): Client {
+  /** The client of a request, if there is one. */
+  find(request: FastifyRequest): Client | undefined {
     const { authorization } = request.headers;
     // A wrong bearer token is refused, also where the certificate or the socket would do.
-    const found =
-      authorization === undefined
-        ? (this.#certified(request.raw.socket) ?? this.#local(request))
-        : this.#bearer(authorization);
+    return authorization === undefined
+      ? (this.#certified(request.raw.socket) ?? this.#local(request))
+      : this.#bearer(authorization);
+  }
+
+  /** @throws {ServiceError} UNKNOWN_CLIENT. */
+  of(request: FastifyRequest): Client {
+    const found = this.find(request);
     if (found) return found;
     throw new ServiceError(
       "UNKNOWN_CLIENT",

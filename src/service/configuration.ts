@@ -6,8 +6,9 @@ import { DataError } from "../bytes/index.ts";
 const strict = { additionalProperties: false };
 const hexDigest = Type.String({ pattern: "^[0-9a-f]{64}$" });
 
+export const ROLES = ["view", "use", "issue", "manage", "admin"] as const;
 /** What a client may do. Each role includes `view`; none of the others includes another. */
-export const Role = Type.Enum(["view", "use", "issue", "manage", "admin"]);
+export const Role = Type.Enum([...ROLES]);
 export type Role = Static<typeof Role>;
 
 const Grant = Type.Object(
@@ -100,6 +101,8 @@ export const ServiceConfiguration = Type.Object(
     /** The file of the audit trail. */
     audit: Type.Optional(Type.String({ minLength: 1 })),
     limits: Type.Optional(Limits),
+    /** Whether the service offers its web page; default: no. */
+    page: Type.Optional(Type.Boolean()),
   },
   strict,
 );

@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
-import { Condition } from "../async/index.ts";
 import type { TokenInfo } from "../tokens/index.ts";
+import { BoundedLog } from "./bounded-log.ts";
 
 export type EventType =
   | "token.inserted"
@@ -29,19 +29,10 @@ const KEPT = 1024;
 export class Events {
   /** Of this process: an identifier of an earlier one is not taken for one of this. */
   readonly #epoch = randomBytes(4).toString("hex");
-  readonly #events: ServiceEvent[] = [];
-  readonly #changed = new Condition();
-  /** Number of the first event that is kept. */
-  #first = 1;
+  readonly #log = new BoundedLog<ServiceEvent>(KEPT);
 
   emit(type: EventType, token: string, info: TokenInfo, data: Readonly<Record<string, unknown>> = {}): void {
-    const number = this.#first + this.#events.length;
-    this.#events.push({ id: `${this.#epoch}-${number}`, type, token, info, data: { token, ...data } });
-    if (this.#events.length > KEPT) {
-      this.#events.shift();
-      this.#first++;
-    }
-    this.#changed.notifyAll();
+    this.#log.add({ id: `${this.#epoch}-${this.#log.next}`, type, token, info, data: { token, ...data } });
   }
 
   /**
@@ -50,23 +41,13 @@ export class Events {
    * @param signal Ends it; then it throws the signal's reason.
    */
   async *after(after: string | undefined, signal: AbortSignal): AsyncGenerator<ServiceEvent | undefined> {
-    let next = this.#first + this.#events.length;
+    let { next } = this.#log;
     if (after !== undefined) {
       const [epoch, number = ""] = after.split("-");
       const known = epoch === this.#epoch && /^\d{1,15}$/u.test(number) ? Number(number) + 1 : 0;
-      if (known >= this.#first && known <= next) next = known;
+      if (known >= this.#log.first && known <= next) next = known;
       else yield undefined;
     }
-    for (;;) {
-      if (next < this.#first) {
-        next = this.#first;
-        yield undefined;
-      }
-      const event = this.#events[next - this.#first];
-      if (event) {
-        next++;
-        yield event;
-      } else await this.#changed.wait(undefined, [signal]);
-    }
+    yield* this.#log.from(next, signal);
   }
 }

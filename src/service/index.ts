@@ -6,5 +6,7 @@ export {
   type ServiceConfiguration,
 } from "./configuration.ts";
 export { listen, type Listening, readTls } from "./listen.ts";
+export { PracticeCard } from "./practice-card.ts";
 export { Secrets } from "./secrets.ts";
 export { createService, type HttpServiceOptions } from "./service.ts";
+export { TraceFeed } from "./trace-feed.ts";

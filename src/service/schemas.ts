@@ -54,6 +54,17 @@ export const TokenSchema = Type.Object(
   { title: "Token" },
 );
 
+export const ClientSchema = Type.Object(
+  {
+    name: Type.String(),
+    roles: Type.Array(Type.String(), { description: "Those that the client has with any token" }),
+    pinsInRequests: Type.Boolean(),
+    trace: Type.Boolean({ description: "Whether it may follow the trace" }),
+    practiceCard: Type.Boolean({ description: "Whether it may send commands to the practice card" }),
+  },
+  { title: "Client", description: "The client of the request, and what it may do" },
+);
+
 export const PinSchema = Type.Object(
   {
     status: Type.Enum(["usable", "low", "final-try", "locked", "not-set", "must-change"]),
@@ -257,6 +268,73 @@ export const BatchSchema = Type.Object(
     }),
   },
   { title: "BatchResult" },
+);
+
+const Hex = Type.String({ pattern: "^([0-9a-fA-F]{2})*$", maxLength: 131_100, description: "Hexadecimal" });
+const HexByte = Type.String({ pattern: "^[0-9a-fA-F]{2}$", description: "One byte, hexadecimal" });
+const StatusWordSchema = Type.Object(
+  {
+    code: Type.String({ description: "SW1 and SW2, hexadecimal" }),
+    kind: Type.Enum(["success", "warning", "execution error", "checking error", "proprietary", "invalid"]),
+    name: Type.String(),
+    advice: Type.Optional(Type.String()),
+  },
+  { title: "StatusWord" },
+);
+const Explanation = {
+  name: Type.String({ description: 'As the standard calls the command; "INS 5A" for an unknown one' }),
+  standard: Type.String({ description: "Standard and section; empty for an unknown command" }),
+  details: Type.Array(Type.String(), { description: "Parameters and data, without secrets" }),
+};
+
+export const NamedCommandSchema = Type.Object(
+  { name: Type.String(), cla: HexByte, ins: HexByte, standard: Type.String() },
+  { title: "NamedCommand" },
+);
+export const ExplainBody = Type.Object(
+  { command: Hex, answer: Type.Optional(Hex) },
+  { ...strict, title: "ExplainRequest" },
+);
+export const ExplainedSchema = Type.Object(
+  {
+    ...Explanation,
+    answer: Type.Optional(Type.Object({ status: Type.Optional(StatusWordSchema), details: Type.Array(Type.String()) })),
+  },
+  { title: "Explained" },
+);
+export const BuildBody = Type.Object(
+  {
+    name: Type.String({ minLength: 1, maxLength: 64, description: 'A name of the list, such as "GET DATA"' }),
+    cla: Type.Optional(HexByte),
+    p1: Type.Optional(HexByte),
+    p2: Type.Optional(HexByte),
+    data: Type.Optional(Hex),
+    le: Type.Optional(Type.Integer({ minimum: 1, maximum: 65_536, description: "Bytes of the answer" })),
+    extended: Type.Optional(Type.Boolean({ description: "Lengths in the extended form" })),
+  },
+  { ...strict, title: "BuildRequest" },
+);
+export const BuiltSchema = Type.Object({ command: Hex, ...Explanation }, { title: "Built" });
+export const SendBody = Type.Object(
+  {
+    commands: Type.Array(Hex, { minItems: 1, maxItems: 32 }),
+    reset: Type.Optional(Type.Boolean({ description: "Reset the card first" })),
+  },
+  { ...strict, title: "SendRequest" },
+);
+export const SentSchema = Type.Object(
+  {
+    answers: Type.Array(
+      Type.Object({
+        command: Type.String({ description: "Hexadecimal, with ** in place of a secret" }),
+        name: Type.String(),
+        data: Hex,
+        status: Type.Optional(StatusWordSchema),
+        details: Type.Array(Type.String()),
+      }),
+    ),
+  },
+  { title: "Sent" },
 );
 
 export const listOf = <T extends TSchema>(

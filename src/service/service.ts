@@ -1,24 +1,38 @@
 import type { FastifyInstance, FastifyServerOptions } from "fastify";
 import type { TypeBoxTypeProvider } from "@fastify/type-provider-typebox";
 import { newRequestId, Service, type ServiceOptions } from "./call.ts";
+import type { PracticeCard } from "./practice-card.ts";
 import { problemOf, ServiceError } from "./problem.ts";
+import { addApdus } from "./routes/apdus.ts";
 import { addCertificates } from "./routes/certificates.ts";
+import { addClient, CLIENT_ADDRESS } from "./routes/client.ts";
 import { addData } from "./routes/data.ts";
 import { addEvents } from "./routes/events.ts";
 import { addKeys } from "./routes/keys.ts";
 import { addTokens } from "./routes/tokens.ts";
+import { addTrace } from "./routes/trace.ts";
 import { addUsingKeys } from "./routes/using-keys.ts";
+import type { TraceFeed } from "./trace-feed.ts";
+import { addWebPage, PAGE_ADDRESSES } from "./web-page.ts";
 
 /** Bytes of a body where the configuration says nothing. */
 const BODY_LIMIT = 16 * 2 ** 20;
 /** Pages of other sites cannot send it without being asked: a write without it is refused. */
 const CLIENT_HEADER = "cryptoki-client";
+/** Addresses for which no credentials are needed. */
+const PUBLIC: ReadonlySet<string> = new Set(["/healthz", CLIENT_ADDRESS]);
 
 export interface HttpServiceOptions extends ServiceOptions {
   /** The version that the OpenAPI document states. */
   readonly version: string;
   readonly tls?: { readonly cert: string; readonly key: string; readonly ca?: string };
   readonly logger?: FastifyServerOptions["logger"];
+  /** The folder with the files of the web page; without it there is no page. */
+  readonly page?: URL;
+  /** What `GET /v1/trace` shows. */
+  readonly trace?: TraceFeed;
+  /** What `POST /v1/apdu/send` sends to. */
+  readonly practiceCard?: PracticeCard;
 }
 
 /**
@@ -31,7 +45,7 @@ export async function createService(options: HttpServiceOptions): Promise<Fastif
     import("@fastify/swagger"),
   ]);
   const service = new Service(options);
-  const { tls, configuration, logger, version } = options;
+  const { tls, configuration, logger, version, page, trace, practiceCard } = options;
   const settings: FastifyServerOptions = {
     logger: logger ?? false,
     genReqId: newRequestId,
@@ -72,7 +86,8 @@ export async function createService(options: HttpServiceOptions): Promise<Fastif
   });
   app.addHook("onRequest", (request, reply, done) => {
     void reply.header("request-id", request.id).header("cache-control", "no-store");
-    if (!isPublic(request.url)) service.clientOf(request);
+    const isPublic = PUBLIC.has(request.url) || (page !== undefined && PAGE_ADDRESSES.has(request.url));
+    if (!isPublic) service.clientOf(request);
     done();
   });
   app.addHook("onRequest", (request, _reply, done) => {
@@ -98,6 +113,10 @@ export async function createService(options: HttpServiceOptions): Promise<Fastif
   addCertificates(app, service);
   addData(app, service);
   addEvents(app, service, closing.signal);
+  addClient(app, service, { trace: trace !== undefined, practiceCard: practiceCard !== undefined });
+  addApdus(app, service, practiceCard);
+  addTrace(app, service, closing.signal, trace);
+  if (page) await addWebPage(app, page);
   app.get("/v1/openapi.json", { schema: { hide: true } }, () => app.swagger());
   app.get("/healthz", { schema: { hide: true } }, () => ({ status: "ok" }));
 
@@ -110,5 +129,3 @@ export async function createService(options: HttpServiceOptions): Promise<Fastif
   });
   return app;
 }
-
-const isPublic = (url: string): boolean => url === "/healthz";

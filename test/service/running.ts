@@ -6,14 +6,20 @@ import path from "node:path";
 import { openTokens, type TokenSource } from "../../src/tokens/index.ts";
 import { MemoryReaders, profiles } from "../../src/index.ts";
 import type { AuditTrail } from "../../src/audit/index.ts";
-import { checkConfiguration, createService, Secrets, type ServiceConfiguration } from "../../src/service/index.ts";
+import {
+  checkConfiguration,
+  createService,
+  type HttpServiceOptions,
+  Secrets,
+  type ServiceConfiguration,
+} from "../../src/service/index.ts";
 import { makeCard, PIN } from "../tokens/opened.ts";
 
 const MANAGEMENT_KEY = "010203040506070801020304050607080102030405060708";
 const ROLES = ["view", "use", "issue", "manage", "admin"] as const;
 
 /** The bearer token of a client in these tests. */
-const bearer = (name: string): string => `token-of-the-client-${name}`;
+export const bearer = (name: string): string => `token-of-the-client-${name}`;
 const sha256 = (text: string): string => createHash("sha256").update(text).digest("hex");
 
 /** A client for each role, one with all of them, and one with none. */
@@ -64,9 +70,11 @@ interface RunningOptions {
   readonly configuration?: Partial<ServiceConfiguration>;
   readonly audit?: AuditTrail;
   readonly pin?: string | undefined;
+  /** What the service offers beside the tokens. */
+  readonly offers?: Pick<HttpServiceOptions, "page" | "trace" | "practiceCard">;
 }
 
-export async function running({ configuration, audit, pin = PIN }: RunningOptions = {}): Promise<Running> {
+export async function running({ configuration, audit, pin = PIN, offers }: RunningOptions = {}): Promise<Running> {
   const readers = new MemoryReaders();
   readers.plug("Reader");
   const exchanges: string[] = [];
@@ -88,7 +96,14 @@ export async function running({ configuration, audit, pin = PIN }: RunningOption
   const secrets = new Secrets(whole.tokens ?? [], { PIN: pin, OFFICER: MANAGEMENT_KEY });
   const pcsc = readers.client();
   const source = await openTokens({ pcsc, profiles, pin: secrets.pin });
-  const app = await createService({ source, configuration: whole, secrets, version: "1", ...(audit && { audit }) });
+  const app = await createService({
+    source,
+    configuration: whole,
+    secrets,
+    version: "1",
+    ...offers,
+    ...(audit && { audit }),
+  });
   const folder = await mkdtemp(path.join(tmpdir(), "service-"));
   const socket = path.join(folder, "http");
   await app.listen({ path: socket });

@@ -1,39 +1,15 @@
-import "reflect-metadata";
 import { createHash, X509Certificate } from "node:crypto";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { request } from "node:https";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
-import { X509CertificateGenerator } from "@peculiar/x509";
 import { openTokens } from "../../src/tokens/index.ts";
 import { checkConfiguration, createService, listen, type Listening, readTls } from "../../src/service/index.ts";
 import { makeCard, PIN } from "../tokens/opened.ts";
+import { type Pair, selfSigned } from "./self-signed.ts";
 
-const ALGORITHM = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
 const BEARER = "a-bearer-token-of-these-tests";
-
-interface Pair {
-  readonly certificate: string;
-  readonly key: string;
-}
-
-/** A self-signed certificate with its key, PEM. */
-async function selfSigned(name: string): Promise<Pair> {
-  const keys = await crypto.subtle.generateKey(ALGORITHM, true, ["sign", "verify"]);
-  const certificate = await X509CertificateGenerator.createSelfSigned({
-    name: `CN=${name}`,
-    keys,
-    signingAlgorithm: ALGORITHM,
-    notBefore: new Date(Date.now() - 60_000),
-    notAfter: new Date(Date.now() + 3_600_000),
-  });
-  const pkcs8 = Buffer.from(await crypto.subtle.exportKey("pkcs8", keys.privateKey)).toString("base64");
-  return {
-    certificate: certificate.toString("pem"),
-    key: `-----BEGIN PRIVATE KEY-----\n${pkcs8}\n-----END PRIVATE KEY-----\n`,
-  };
-}
 
 let folder: string;
 let listening: Listening;

@@ -8,6 +8,7 @@ import {
   explainCommand,
   explainResponse,
   explainStatus,
+  findCommandNamed,
   type LengthForm,
   type NamedCommand,
   namedCommands,
@@ -16,7 +17,7 @@ import {
   type StatusExplanation,
   type Transmit,
 } from "../../apdu/index.ts";
-import { DataError, toHex, nearestTo } from "../../bytes/index.ts";
+import { DataError, toHex } from "../../bytes/index.ts";
 import { action, type CommandContext } from "../context.ts";
 import { hexArgument, LIMIT, readInput } from "../input/files.ts";
 import { examples, refuseCardOptions } from "../input/options.ts";
@@ -334,8 +335,8 @@ function addApduBuild(apdu: Command, environment: Environment): void {
 function build(context: CommandContext, options: BuildOptions, name: string | undefined): void {
   const { print } = context;
   refuseCardOptions(context.options);
-  const known = namedCommands();
   if (name === undefined) {
+    const known = namedCommands();
     if (print.json) print.document(known);
     else
       print.table(
@@ -344,7 +345,7 @@ function build(context: CommandContext, options: BuildOptions, name: string | un
       );
     return;
   }
-  const { ins, cla } = commandNamed(name, known);
+  const { ins, cla } = commandNamed(name);
   const apdu = buildCommand(
     {
       cla: options.cla === undefined ? cla : oneByte(options.cla, "--cla"),
@@ -376,17 +377,13 @@ function oneByte(text: string, option: string): number {
 }
 
 /** @throws {UsageError} for a name that explain does not know. */
-function commandNamed(name: string, known: readonly NamedCommand[]): NamedCommand {
-  const wanted = name.toUpperCase().replaceAll("-", " ");
-  const found = known.find((one) => one.name.toUpperCase().replaceAll("-", " ") === wanted);
-  if (found) return found;
-  const nearest = nearestTo(
-    wanted.toLowerCase(),
-    known.map((one) => one.name.toLowerCase()),
-  );
-  const candidates = [...new Set(nearest)].map((one) => one.toUpperCase());
-  if (candidates.length > 0) throw new UsageError(`there is no command ${wanted}; did you mean`, { candidates });
-  throw new UsageError(`there is no command ${wanted}; list them with: cryptoki apdu build`);
+function commandNamed(name: string): NamedCommand {
+  const search = findCommandNamed(name);
+  if ("found" in search) return search.found;
+  const { candidates } = search;
+  const problem = `there is no command ${name.toUpperCase().replaceAll("-", " ")}`;
+  if (candidates.length > 0) throw new UsageError(`${problem}; did you mean`, { candidates });
+  throw new UsageError(`${problem}; list them with: cryptoki apdu build`);
 }
 
 function buildCommand(command: CommandApdu, form: LengthForm): Uint8Array {

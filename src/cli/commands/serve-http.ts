@@ -4,10 +4,11 @@ import type { ListenConfiguration, Listening, ServiceConfiguration } from "../..
 import { AuditTrail } from "../../audit/index.ts";
 import { defaultSocketFolder, inheritedSocket } from "../../sockets/index.ts";
 import { openTokens } from "../../tokens/index.ts";
+import type { VirtualPivCard } from "../../virtual/index.ts";
 import type { CommandContext } from "../context.ts";
 import { FileError, UsageError } from "../output/failures.ts";
 import { announce, type Announcement, isInBackground, startInBackground } from "../output/background.ts";
-import { programVersion } from "../version.ts";
+import { programVersion, webPageFolder } from "../version.ts";
 
 export interface ServeHttpOptions {
   /** A file, JSON. */
@@ -54,7 +55,7 @@ async function begin(
   { config, socket }: ServeHttpOptions,
   inherited: number | undefined,
 ): Promise<Listening> {
-  const { createService, listen, readConfiguration, readTls, Secrets } = await loadService();
+  const { createService, listen, PracticeCard, readConfiguration, readTls, Secrets, TraceFeed } = await loadService();
   const configuration = config === undefined ? OWN_USER : await readConfiguration(config).catch(asFileError(config));
   if (socket !== undefined && configuration.listen !== undefined)
     throw new UsageError("--socket or the configuration says where to listen, not both");
@@ -64,15 +65,28 @@ async function begin(
   const audit =
     configuration.audit === undefined ? undefined : context.owns(await AuditTrail.open(configuration.audit));
   const secrets = new Secrets(configuration.tokens ?? []);
+  const trace = configuration.page ? new TraceFeed() : undefined;
+  if (trace) {
+    context.listen(trace.apdu);
+    context.listenToCalls((_line, event) => {
+      if (event && "function" in event) trace.call(event);
+    });
+  }
   const source = context.owns(await openTokens({ cryptoki: await context.cryptoki(), pin: secrets.pin }));
   const app = await createService({
     ...{ source, configuration, secrets, version: programVersion() },
     ...(audit && { audit }),
     ...(tls && { tls }),
+    ...(trace && { trace, page: webPageFolder(), practiceCard: new PracticeCard(makePracticeCard) }),
     // One line of JSON for each request, without headers.
     ...(isInBackground(context.environment) ? {} : { logger: { level: "info", stream: process.stderr } }),
   });
   return listen(app, inherited ?? where);
+}
+
+async function makePracticeCard(): Promise<VirtualPivCard> {
+  const { VirtualPivCard } = await import("../../virtual/index.ts");
+  return VirtualPivCard.create();
 }
 
 /** @throws {UsageError} naming the packages that are missing. */

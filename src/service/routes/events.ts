@@ -1,10 +1,8 @@
 import type { App } from "../app.ts";
 import type { Service } from "../call.ts";
 import { described } from "../descriptions.ts";
+import { streamEvents } from "../event-stream.ts";
 import type { ServiceEvent } from "../events.ts";
-
-/** Milliseconds between comments that keep an idle connection open. */
-const HEARTBEAT = 15_000;
 
 /** What happens to tokens, as server-sent events. */
 export function addEvents(app: App, service: Service, closing: AbortSignal): void {
@@ -22,27 +20,11 @@ export function addEvents(app: App, service: Service, closing: AbortSignal): voi
     },
     async (request, reply) => {
       const client = service.clientOf(request);
-      const gone = new AbortController();
-      reply.raw.once("close", () => {
-        gone.abort();
-      });
       const after = request.headers["last-event-id"];
-      reply.hijack();
-      reply.raw.writeHead(200, { "content-type": "text/event-stream", "cache-control": "no-store" });
-      reply.raw.write(": connected\n\n");
-      const heartbeat = setInterval(() => reply.raw.write(":\n\n"), HEARTBEAT);
-      const signal = AbortSignal.any([gone.signal, closing]);
-      try {
-        for await (const event of service.events.after(typeof after === "string" ? after : undefined, signal)) {
-          if (event && !client.may("view", event.info)) continue;
-          if (!reply.raw.write(textOf(event))) await drained(reply.raw, signal);
-        }
-      } catch (error) {
-        if (!signal.aborted) throw error;
-      } finally {
-        clearInterval(heartbeat);
-        reply.raw.end();
-      }
+      await streamEvents(reply, closing, async function* (signal) {
+        for await (const event of service.events.after(typeof after === "string" ? after : undefined, signal))
+          if (!event || client.may("view", event.info)) yield textOf(event);
+      });
     },
   );
 }
@@ -51,17 +33,4 @@ export function addEvents(app: App, service: Service, closing: AbortSignal): voi
 function textOf(event: ServiceEvent | undefined): string {
   if (!event) return "event: reset\ndata: {}\n\n";
   return `id: ${event.id}\nevent: ${event.type}\ndata: ${JSON.stringify(event.data)}\n\n`;
-}
-
-function drained(stream: NodeJS.EventEmitter, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    stream.once("drain", resolve);
-    signal.addEventListener(
-      "abort",
-      () => {
-        reject(signal.reason as Error);
-      },
-      { once: true },
-    );
-  });
 }

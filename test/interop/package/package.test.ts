@@ -50,6 +50,9 @@ test("is installed without a warning, with every file that README links to, and 
   expect(links.length).toBeGreaterThan(10);
   expect(links.filter((link) => !files.includes(link.replace(/\/$/u, "")))).toEqual([]);
   expect(files.filter((name) => name.endsWith(".map"))).toEqual([]);
+  // Of the HTTP service's web page.
+  const page = ["icon.svg", "index.html", "page.css", "page.js"].map((name) => `dist/web/${name}`);
+  expect(files.filter((name) => name.startsWith("dist/web/")).sort()).toEqual(page);
 });
 
 test("brings no optional package, and names it as a peer", async () => {
