@@ -12,8 +12,8 @@ const base = {
 export default {
   // No test is about time: a machine with other work to do may take long.
   testTimeout: 60_000,
-  // More than there are processors: many suites wait for a program or a disk, and another uses the time.
-  maxWorkers: "150%",
+  // Jest keeps a core for itself, which on a machine of two leaves one.
+  maxWorkers: "100%",
   // With --coverage: V8 counts while the tests run; scripts/coverage.js reads the summary.
   coverageProvider: "v8",
   coverageReporters: ["json-summary"],
