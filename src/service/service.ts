@@ -72,7 +72,7 @@ export async function createService(options: HttpServiceOptions): Promise<Fastif
   });
   app.addHook("onRequest", (request, reply, done) => {
     void reply.header("request-id", request.id).header("cache-control", "no-store");
-    if (!isPublic(request.url)) service.clientOf(request);
+    if (!isPublic(request.url)) service.admit(request, reply);
     done();
   });
   app.addHook("onRequest", (request, _reply, done) => {

@@ -50,9 +50,19 @@ describe("the OpenAPI document", () => {
         "events",
         "generateKey",
       ],
-      ...["getCertificate", "getKey", "getPin", "getToken", "initialize", "listCertificates", "listData", "listKeys"],
+      ...[
+        "getCertificate",
+        "getKey",
+        "getPin",
+        "getToken",
+        "importKey",
+        "initialize",
+        "listCertificates",
+        "listData",
+        "listKeys",
+      ],
       ...["listTokens", "login", "putCertificate", "putData", "random", "requestCertificate", "reset", "sign"],
-      ...["unblockPin", "verify"],
+      ...["unblockPin", "unwrap", "verify"],
     ]);
   });
 

@@ -1,6 +1,7 @@
 import path from "node:path";
 import type * as service from "../../service/index.ts";
 import type { ListenConfiguration, Listening, ServiceConfiguration } from "../../service/index.ts";
+import { loadOptional } from "../../async/index.ts";
 import { AuditTrail } from "../../audit/index.ts";
 import { defaultSocketFolder, inheritedSocket } from "../../sockets/index.ts";
 import { openTokens } from "../../tokens/index.ts";
@@ -77,14 +78,11 @@ async function begin(
 
 /** @throws {UsageError} naming the packages that are missing. */
 async function loadService(): Promise<typeof service> {
-  try {
-    await Promise.all([import("fastify"), import("@fastify/swagger")]);
-  } catch (cause) {
-    if (!isModuleMissing(cause)) throw cause;
-    throw new UsageError("serve --http needs two packages beside this one: npm install fastify @fastify/swagger", {
-      cause,
-    });
-  }
+  const advice = "serve --http needs two packages beside this one: npm install fastify @fastify/swagger";
+  await loadOptional(
+    () => Promise.all([import("fastify"), import("@fastify/swagger")]),
+    (cause) => new UsageError(advice, { cause }),
+  );
   return import("../../service/index.ts");
 }
 
@@ -101,8 +99,3 @@ function tell({ print }: CommandContext, { address, pid }: Announcement): void {
     print.line(`export CRYPTOKI_HTTP_PID=${pid}`);
   }
 }
-
-const isModuleMissing = (error: unknown): boolean =>
-  error instanceof Error &&
-  "code" in error &&
-  ["ERR_MODULE_NOT_FOUND", "MODULE_NOT_FOUND"].includes(String(error.code));
