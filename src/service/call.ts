@@ -8,6 +8,7 @@ import { type Client, Clients } from "./clients.ts";
 import type { Role, ServiceConfiguration } from "./configuration.ts";
 import { Directory, type ServedKey, type ServedToken } from "./directory.ts";
 import { Events } from "./events.ts";
+import { ExpiryWatch } from "./expiry.ts";
 import { type Answer, Idempotency, type Look, type NamedRequest } from "./idempotency.ts";
 import { problemOf, ServiceError } from "./problem.ts";
 import { Secrets } from "./secrets.ts";
@@ -15,6 +16,8 @@ import { Workload } from "./workload.ts";
 
 /** In the audit trail, behind a deadline: the card may still do it. The outcome follows in an entry of its own, if it becomes known. */
 const UNKNOWN = "UNKNOWN";
+/** Days before its end in which a certificate is told of, where the configuration says nothing. */
+const EXPIRING_DAYS = 30;
 const JSON_TYPE = "application/json; charset=utf-8";
 
 export interface ServiceOptions {
@@ -56,6 +59,7 @@ export class Service {
   readonly secrets: Secrets;
   readonly events = new Events();
   readonly workload: Workload;
+  readonly expiry: ExpiryWatch;
   readonly #clients: Clients;
   readonly #idempotency = new Idempotency();
   readonly #audit: AuditTrail | undefined;
@@ -74,6 +78,7 @@ export class Service {
     this.#audit = audit;
     const { waiting = 64, seconds = 30, requests = 256 } = configuration.limits ?? {};
     this.workload = new Workload(waiting);
+    this.expiry = new ExpiryWatch(this.directory, this.events, configuration.expiringDays ?? EXPIRING_DAYS);
     this.#seconds = seconds;
     this.#requests = requests;
   }
@@ -86,6 +91,7 @@ export class Service {
   /** Emits what happens to tokens, until `signal` aborts. */
   async watch(signal: AbortSignal): Promise<void> {
     const known = new Map<unknown, ServedToken>();
+    this.expiry.start(signal);
     for await (const change of this.#source.changes({ signal })) {
       if (change.type === "unrecognised") continue;
       if (change.type === "inserted") {
@@ -93,6 +99,7 @@ export class Service {
         if (!served) continue;
         known.set(change.token, served);
         this.events.emit("token.inserted", served.name, served.info, { initial: change.initial });
+        await this.expiry.lookAt(served, { signal });
       } else {
         const served = known.get(change.token);
         known.delete(change.token);

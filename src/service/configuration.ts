@@ -100,6 +100,8 @@ export const ServiceConfiguration = Type.Object(
     /** The file of the audit trail. */
     audit: Type.Optional(Type.String({ minLength: 1 })),
     limits: Type.Optional(Limits),
+    /** Days before its end in which the event certificate.expiring tells of a certificate; default: 30. */
+    expiringDays: Type.Optional(Type.Integer({ minimum: 0, maximum: 3650 })),
   },
   strict,
 );

@@ -18,8 +18,9 @@ export interface ServiceEvent {
   readonly type: EventType;
   readonly token: string;
   readonly data: Readonly<Record<string, unknown>>;
-  /** Who may see it follows from this. */
+  /** Who may see it follows from these. */
   readonly info: TokenInfo;
+  readonly key: string | undefined;
 }
 
 /** Events that are kept for clients that come back. */
@@ -36,7 +37,8 @@ export class Events {
 
   emit(type: EventType, token: string, info: TokenInfo, data: Readonly<Record<string, unknown>> = {}): void {
     const number = this.#first + this.#events.length;
-    this.#events.push({ id: `${this.#epoch}-${number}`, type, token, info, data: { token, ...data } });
+    const key = typeof data["key"] === "string" ? data["key"] : undefined;
+    this.#events.push({ id: `${this.#epoch}-${number}`, type, token, info, key, data: { token, ...data } });
     if (this.#events.length > KEPT) {
       this.#events.shift();
       this.#first++;

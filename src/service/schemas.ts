@@ -37,7 +37,7 @@ export const TokenKeyParameters = Type.Object({ token: TokenName, key: Fingerpri
 export const PageQuery = Type.Object(
   {
     limit: Type.Optional(Type.String({ pattern: "^[1-9]\\d{0,2}$", description: "At most so many; default: 100" })),
-    cursor: Type.Optional(Type.String({ maxLength: 128, description: "From the Link header of the page before" })),
+    cursor: Type.Optional(Type.String({ maxLength: 512, description: "From the Link header of the page before" })),
   },
   strict,
 );
@@ -236,6 +236,16 @@ export const DataBody = Type.Object(
     replace: Type.Optional(Type.Boolean()),
   },
   { ...strict, title: "NewDataObject" },
+);
+
+/** Names one data object: what is left out may be anything. */
+export const DataQuery = Type.Object(
+  {
+    label: Type.Optional(Type.String({ maxLength: 255 })),
+    application: Type.Optional(Type.String({ maxLength: 255 })),
+    objectId: Type.Optional(Type.String({ pattern: "^\\d+(\\.\\d+)+$" })),
+  },
+  { ...strict, minProperties: 1 },
 );
 
 export const LoginBody = Type.Object({ pin: Type.Optional(Pin) }, { ...strict, title: "Login" });

@@ -1,3 +1,4 @@
+import type { Duplex } from "node:stream";
 import type { FastifyInstance, FastifyServerOptions } from "fastify";
 import type { TypeBoxTypeProvider } from "@fastify/type-provider-typebox";
 import { newRequestId, Service, type ServiceOptions } from "./call.ts";
@@ -11,6 +12,8 @@ import { addUsingKeys } from "./routes/using-keys.ts";
 
 /** Bytes of a body where the configuration says nothing. */
 const BODY_LIMIT = 16 * 2 ** 20;
+/** Connections at one time; one more is closed at once. */
+const CONNECTIONS = 4096;
 /** Pages of other sites cannot send it without being asked: a write without it is refused. */
 const CLIENT_HEADER = "cryptoki-client";
 
@@ -41,6 +44,9 @@ export async function createService(options: HttpServiceOptions): Promise<Fastif
     requestTimeout: 120_000,
     keepAliveTimeout: 60_000,
     forceCloseConnections: true,
+    clientErrorHandler: (error, socket) => {
+      refuseMalformed(error, socket);
+    },
     ajv: { customOptions: { removeAdditional: false, coerceTypes: false, useDefaults: false } },
   };
   const app = fastify({
@@ -92,6 +98,7 @@ export async function createService(options: HttpServiceOptions): Promise<Fastif
     },
   });
   const closing = new AbortController();
+  app.server.maxConnections = CONNECTIONS;
   addTokens(app, service);
   addKeys(app, service);
   addUsingKeys(app, service);
@@ -109,6 +116,19 @@ export async function createService(options: HttpServiceOptions): Promise<Fastif
     await watching;
   });
   return app;
+}
+
+/** Answers what is no HTTP request, and ends the connection. */
+function refuseMalformed({ code }: { readonly code?: string }, socket: Duplex): void {
+  if (!socket.writable || code === "ECONNRESET") {
+    socket.destroy();
+    return;
+  }
+  const problem = problemOf(new ServiceError("BAD_INPUT", "this is no request of HTTP/1.1 that can be read"));
+  const body = JSON.stringify(problem);
+  socket.end(
+    `HTTP/1.1 400 Bad Request\r\ncontent-type: application/problem+json\r\ncontent-length: ${body.length}\r\nconnection: close\r\n\r\n${body}`,
+  );
 }
 
 const isPublic = (url: string): boolean => url === "/healthz";
