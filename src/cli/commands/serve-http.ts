@@ -32,6 +32,8 @@ const OWN_USER: ServiceConfiguration = {
 /** Serves the HTTP API until it is interrupted. */
 export async function serveHttp(context: CommandContext, options: ServeHttpOptions): Promise<void> {
   const inherited = inheritedSocket(context.environment.env);
+  if (inherited !== undefined && options.config === undefined)
+    throw new UsageError("a socket that systemd opened wants --config: it is not known which users may connect to it");
   if (inherited === undefined && !options.foreground) {
     const streams = context.options.trace ? "stderr" : "none";
     tell(context, await startInBackground(["--foreground"], streams, context.signal));
