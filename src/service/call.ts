@@ -16,7 +16,7 @@ import { Workload } from "./workload.ts";
 
 /** In the audit trail, behind a deadline: the card may still do it. The outcome follows in an entry of its own, if it becomes known. */
 const UNKNOWN = "UNKNOWN";
-/** Days before its end in which a certificate is told of, where the configuration says nothing. */
+/** Days before the end of a certificate in which events name it, where the configuration says nothing. */
 const EXPIRING_DAYS = 30;
 const JSON_TYPE = "application/json; charset=utf-8";
 

@@ -12,7 +12,7 @@ export class ExpiryWatch {
   readonly #events: Events;
   readonly #days: number;
 
-  /** @param days Before its end in which a certificate is told of. */
+  /** @param days Before the end of a certificate in which events name it. */
   constructor(directory: Directory, events: Events, days: number) {
     this.#directory = directory;
     this.#events = events;

@@ -67,7 +67,7 @@ describe("requests that are repeated", () => {
     expect((await once.run(request, () => Promise.reject(new Error("done twice")))).body).toBe("the key");
   });
 
-  test("of a client that floods the service push out its own answers, and no one else's", async () => {
+  test("of a client that floods the service push out its own answers only", async () => {
     const once = new Idempotency();
     const of = (client: string, name: string): NamedRequest => ({ client, name, parts: [name] });
     await once.run(of("quiet", "first"), () => Promise.resolve(answer("kept")));
