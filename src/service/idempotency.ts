@@ -56,8 +56,7 @@ export class Idempotency {
   /**
    * Runs `work` once for each name.
    * The failure of `work` is not kept: the client may repeat a request that failed. An unknown outcome is kept: the card may have made the
-   *   key all the same, and a repeat would make a second one. The repeat is answered by the first's look, or by its failure.
-   * @param timed Calls a look, with the deadline of the repeat.
+   *   key all the same, and a repeat would make a second one. The repeat is answered by the first's look, which `timed` calls with the deadline of the repeat, or by the first's failure.
    * @throws {ServiceError} STILL_RUNNING, KEY_REUSED; CKR_DEVICE_MEMORY if too many of the client's are running.
    */
   async run(

@@ -45,12 +45,12 @@ describe("requests that are repeated", () => {
   test("are answered by a look at the card if it went while it made a key, and not done again", async () => {
     const once = new Idempotency();
     const gone = new TokenError("TOKEN_GONE", "the card was taken out");
-    let seen: string | undefined;
-    const request = named("name", ["make a key"], () => Promise.resolve(seen === undefined ? undefined : answer(seen)));
+    const seen: string[] = [];
+    const request = named("name", ["make a key"], () => Promise.resolve(seen.map(answer)[0]));
     const never = (): Promise<never> => Promise.reject(new Error("done twice"));
     await expect(once.run(request, () => Promise.reject(gone))).rejects.toBe(gone);
     await expect(once.run(request, never)).rejects.toBe(gone);
-    seen = "the key";
+    seen.push("the key");
     expect((await once.run(request, never)).body).toBe("the key");
     // A signature may be made again.
     const sign = named("other", ["sign"]);

@@ -46,8 +46,25 @@ describe("an outcome that is not known", () => {
     expect(first.body).toMatchObject({ status: 503, code: "TOKEN_GONE" });
     expect((await ask()).body).toMatchObject({ status: 404, code: "NO_TOKEN" });
     card.insert();
-    // Before its certificate is written the card does not show this key.
+    // The card's key history does not count this retired key, so a list does not ask the card for it.
     expect((await ask()).body).toMatchObject({ status: 503, code: "TOKEN_GONE" });
+    expect(service.exchanges.filter((line) => line.startsWith("0047"))).toHaveLength(1);
+  });
+
+  test("of a key that took the place of another: the repeat is answered by the new key", async () => {
+    await using service = await running();
+    const { token, key: old } = await names(service, "83");
+    const ask = (): ReturnType<Running["ask"]> =>
+      service.ask("all", "POST", `/v1/tokens/${token}/keys`, {
+        body: { type: "ec", curve: "P-256", reference: "83", replace: true },
+        key: "taken-out-2",
+      });
+    const card = service.pullAfter("47");
+    expect((await ask()).body).toMatchObject({ status: 503, code: "TOKEN_GONE" });
+    card.insert();
+    const { status, body } = await ask();
+    expect({ status, reference: body["reference"] }).toEqual({ status: 201, reference: "83" });
+    expect(body["key"]).not.toBe(old);
     expect(service.exchanges.filter((line) => line.startsWith("0047"))).toHaveLength(1);
   });
 });

@@ -97,7 +97,7 @@ export function addKeys(app: App, service: Service): void {
     },
     (request, reply) => {
       const { jwk, ...place } = request.body;
-      return make(service, request, reply, "import-key", place as NewKey, ({ keys }, call) =>
+      return make(service, request, reply, "import-key", place, ({ keys }, call) =>
         keys.import(jwk, { ...(place as NewKey), signal: call.signal }),
       );
     },

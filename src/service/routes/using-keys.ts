@@ -114,7 +114,7 @@ export function addUsingKeys(app: App, service: Service): void {
             ...wanted,
             extractable: true,
             signal,
-          } as Unwrapping);
+          });
           return await secret.export({ signal });
         });
       });
@@ -166,8 +166,6 @@ export function addUsingKeys(app: App, service: Service): void {
       }),
   );
 }
-
-type Unwrapping = Parameters<Key["unwrap"]>[1];
 
 async function sign(service: Service, call: Call, key: string, input: SignInput): Promise<Signed> {
   const { signal } = call;
