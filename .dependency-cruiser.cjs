@@ -33,7 +33,19 @@ const ROOMS = {
   // webcrypto, p11kit, pcsc and store are loaded when they are used; card and pcsc lend types.
   tokens: ["bytes", "async", "asn1", "crypto", "cryptoki", "card", "webcrypto", "p11kit", "pcsc", "store"],
   audit: ["bytes", "async"],
-  service: ["audit", "bytes", "async", "apdu", "crypto", "cryptoki", "tokens", "certificates", "sockets"],
+  service: [
+    "audit",
+    "bytes",
+    "async",
+    "apdu",
+    "crypto",
+    "cryptoki",
+    "tokens",
+    "certificates",
+    "formats",
+    "x509",
+    "sockets",
+  ],
 };
 
 /** Where Node's own modules may be imported. All else runs anywhere. Types of Node's are no import, and count here all the same. */

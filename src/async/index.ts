@@ -1,4 +1,5 @@
 export { type MemoizedAsync, memoizeAsync, MemoizedMap } from "./memoize.ts";
+export { loadOptional } from "./optional-package.ts";
 export {
   type AbortError,
   type CallOptions,

@@ -14,6 +14,7 @@ export { decryptCms, type DecryptCmsOptions, encryptCms } from "./enveloped.ts";
 export { decryptJwe, encryptJwe, type JweOptions } from "./jwe.ts";
 export { FormatError, type FormatProblem } from "./error.ts";
 export {
+  algorithmFor,
   type GeneralJws,
   type JoseHeader,
   type JwsAlgorithm,

@@ -8,11 +8,16 @@ import { type Client, Clients } from "./clients.ts";
 import type { Role, ServiceConfiguration } from "./configuration.ts";
 import { Directory, type ServedKey, type ServedToken } from "./directory.ts";
 import { Events } from "./events.ts";
-import { type Answer, Idempotency } from "./idempotency.ts";
+import { ExpiryWatch } from "./expiry.ts";
+import { type Answer, Idempotency, type Look, type NamedRequest } from "./idempotency.ts";
 import { problemOf, ServiceError } from "./problem.ts";
 import { Secrets } from "./secrets.ts";
 import { Workload } from "./workload.ts";
 
+/** In the audit trail, behind a deadline: the card may still do it. The outcome follows in an entry of its own, if it becomes known. */
+const UNKNOWN = "UNKNOWN";
+/** Days before the end of a certificate in which events name it, where the configuration says nothing. */
+const EXPIRING_DAYS = 30;
 const JSON_TYPE = "application/json; charset=utf-8";
 
 export interface ServiceOptions {
@@ -54,6 +59,7 @@ export class Service {
   readonly secrets: Secrets;
   readonly events = new Events();
   readonly workload: Workload;
+  readonly expiry: ExpiryWatch;
   readonly #clients: Clients;
   readonly #idempotency = new Idempotency();
   readonly #audit: AuditTrail | undefined;
@@ -61,6 +67,8 @@ export class Service {
   readonly #requests: number;
   readonly #atWork = new Map<Client, number>();
   readonly #source: TokenSource;
+  /** Fingerprints of the keys that requests made: none of them is taken for the key of another request. */
+  readonly made = new Set<string>();
 
   constructor({ source, configuration, secrets, audit }: ServiceOptions) {
     this.#source = source;
@@ -70,6 +78,7 @@ export class Service {
     this.#audit = audit;
     const { waiting = 64, seconds = 30, requests = 256 } = configuration.limits ?? {};
     this.workload = new Workload(waiting);
+    this.expiry = new ExpiryWatch(this.directory, this.events, configuration.expiringDays ?? EXPIRING_DAYS);
     this.#seconds = seconds;
     this.#requests = requests;
   }
@@ -87,6 +96,7 @@ export class Service {
   /** Emits what happens to tokens, until `signal` aborts. */
   async watch(signal: AbortSignal): Promise<void> {
     const known = new Map<unknown, ServedToken>();
+    this.expiry.start(signal);
     for await (const change of this.#source.changes({ signal })) {
       if (change.type === "unrecognised") continue;
       if (change.type === "inserted") {
@@ -94,6 +104,7 @@ export class Service {
         if (!served) continue;
         known.set(change.token, served);
         this.events.emit("token.inserted", served.name, served.info, { initial: change.initial });
+        await this.expiry.lookAt(served, { signal });
       } else {
         const served = known.get(change.token);
         known.delete(change.token);
@@ -102,7 +113,7 @@ export class Service {
     }
   }
 
-  /** Reads a list or an object: no entry in the audit trail, no limit but the deadline. */
+  /** Reads a list or an object: no entry in the audit trail. */
   async read(
     request: FastifyRequest,
     reply: FastifyReply,
@@ -115,6 +126,7 @@ export class Service {
   /**
    * Does an operation: within the client's limits and the deadline, once for each Idempotency-Key, and entered in the audit trail before its
    * result leaves.
+   * @param look For what must not be done twice: looks whether the card did it, where its outcome is not known.
    */
   async perform(
     request: FastifyRequest,
@@ -122,30 +134,65 @@ export class Service {
     subject: Subject,
     repetition: Repetition,
     work: (call: Call) => Promise<Outcome>,
+    look?: (call: Call) => Promise<Outcome | undefined>,
   ): Promise<FastifyReply> {
     const client = this.clientOf(request);
     const name = idempotencyKey(request, repetition);
-    const run = async (): Promise<Answer> =>
-      toAnswer(await this.audited(request, client, subject, () => this.#counted(request, reply, client, work)));
-    if (name === undefined) return send(reply, await run());
-    const { body } = request;
+    const { id, body, method, url } = request;
     const content = body instanceof Uint8Array ? body : JSON.stringify(body ?? null);
-    return send(
-      reply,
-      await this.#idempotency.run(`${client.name} ${name}`, [request.method, request.url, content], run),
-    );
+    const named: NamedRequest | undefined =
+      name === undefined
+        ? undefined
+        : {
+            ...{ client: client.name, name, parts: [method, url, content] },
+            ...(look && { look: async (signal) => answerOf(await look({ id, client, signal })) }),
+          };
+    const late = (pending: Promise<Outcome>): void => {
+      void this.#follow(request, client, subject, pending, named);
+    };
+    const run = async (): Promise<Answer> =>
+      toAnswer(await this.audited(request, client, subject, () => this.#timed(request, reply, client, work, late)));
+    if (!named) return send(reply, await run());
+    const timed = (one: Look): Promise<Answer | undefined> =>
+      this.#timed(request, reply, client, ({ signal }) => one(signal));
+    return send(reply, await this.#idempotency.run(named, run, timed));
   }
 
   /** Enters the outcome of `work` in the audit trail before it is told. @throws {ServiceError} NO_AUDIT. */
   async audited<T>(request: FastifyRequest, client: Client, subject: Subject, work: () => Promise<T>): Promise<T> {
+    let outcome: T;
     try {
-      const outcome = await work();
-      await this.#enter(request, client, subject, "OK");
-      return outcome;
+      outcome = await work();
     } catch (error) {
-      if (!(error instanceof ServiceError && error.code === "NO_AUDIT"))
-        await this.#enter(request, client, subject, problemOf(error).code);
+      await this.#enter(request, client, subject, outcomeOf(error));
       throw error;
+    }
+    await this.#enter(request, client, subject, "OK");
+    return outcome;
+  }
+
+  /** What became of work whose deadline passed: its client still has it at work, and the trail and a repeat get its outcome. */
+  async #follow(
+    request: FastifyRequest,
+    client: Client,
+    subject: Subject,
+    pending: Promise<Outcome>,
+    named: NamedRequest | undefined,
+  ): Promise<void> {
+    const release = this.#occupy(client);
+    try {
+      const outcome = await pending.then(
+        (done) => ({ code: "OK", answer: toAnswer(done) }),
+        (error: unknown) => ({ code: outcomeOf(error), answer: undefined }),
+      );
+      // The driver gave up with the deadline: no more will be known.
+      if (outcome.code === UNKNOWN) return;
+      await this.#enter(request, client, subject, outcome.code);
+      if (named && outcome.answer) this.#idempotency.settle(named, outcome.answer);
+    } catch (error) {
+      request.log.error(error);
+    } finally {
+      release();
     }
   }
 
@@ -167,51 +214,58 @@ export class Service {
     });
   }
 
-  async #counted(
-    request: FastifyRequest,
-    reply: FastifyReply,
-    client: Client,
-    work: (call: Call) => Promise<Outcome>,
-  ): Promise<Outcome> {
+  /**
+   * Counts a request of a client, from its headers to the end of its answer: event streams too.
+   * @throws {ServiceError} UNKNOWN_CLIENT; CKR_DEVICE_MEMORY if too many are at work.
+   */
+  admit(request: FastifyRequest, reply: FastifyReply): void {
+    const client = this.clientOf(request);
     const atWork = this.#atWork.get(client) ?? 0;
     if (atWork >= this.#requests) {
       throw new ServiceError("CKR_DEVICE_MEMORY", `${atWork} requests of the client are at work`, { retryAfter: 1 });
     }
-    this.#atWork.set(client, atWork + 1);
-    try {
-      return await this.#timed(request, reply, client, work);
-    } finally {
-      this.#atWork.set(client, (this.#atWork.get(client) ?? 1) - 1);
-    }
+    reply.raw.once("close", this.#occupy(client));
   }
 
-  async #timed(
+  #occupy(client: Client): () => void {
+    this.#atWork.set(client, (this.#atWork.get(client) ?? 0) + 1);
+    return () => {
+      this.#atWork.set(client, (this.#atWork.get(client) ?? 1) - 1);
+    };
+  }
+
+  /** @param late Gets the work that goes on behind the deadline. */
+  async #timed<T>(
     request: FastifyRequest,
     reply: FastifyReply,
     client: Client,
-    work: (call: Call) => Promise<Outcome>,
-  ): Promise<Outcome> {
+    work: (call: Call) => Promise<T>,
+    late?: (pending: Promise<T>) => void,
+  ): Promise<T> {
     const seconds = waitOf(request) ?? this.#seconds;
     const deadline = new AbortController();
-    const abort = (code: "DEADLINE", message: string): void => {
-      deadline.abort(new ServiceError(code, message));
+    const abort = (message: string): void => {
+      deadline.abort(new ServiceError("DEADLINE", message));
     };
     const timer = setTimeout(() => {
-      abort("DEADLINE", `not done within ${seconds} s`);
+      abort(`not done within ${seconds} s`);
     }, 1000 * seconds);
     // With an Idempotency-Key the answer is kept for the client that comes back.
     const hangUp = (): void => {
-      if (!reply.raw.writableFinished && request.headers["idempotency-key"] === undefined)
-        abort("DEADLINE", "the client hung up");
+      if (!reply.raw.writableFinished && request.headers["idempotency-key"] === undefined) abort("the client hung up");
     };
     reply.raw.once("close", hangUp);
     const { signal } = deadline;
     let stop: (() => void) | undefined;
+    const pending = work({ id: request.id, client, signal });
     try {
       const ended = new Promise<never>((_, reject) => {
         stop = onAbort(signal, reject);
       });
-      return await Promise.race([work({ id: request.id, client, signal }), ended]);
+      return await Promise.race([pending, ended]);
+    } catch (error) {
+      if (error === signal.reason) late?.(pending);
+      throw error;
     } finally {
       stop?.();
       clearTimeout(timer);
@@ -276,6 +330,14 @@ function waitOf(request: FastifyRequest): number | undefined {
   if (/^\d{1,3}$/u.test(seconds) && Number(seconds) >= 1 && Number(seconds) <= 600) return Number(seconds);
   throw new ServiceError("BAD_INPUT", "Prefer: wait is a number of seconds, from 1 to 600");
 }
+
+const answerOf = (outcome: Outcome | undefined): Answer | undefined => outcome && toAnswer(outcome);
+
+/** An error as the audit trail tells it. */
+const outcomeOf = (error: unknown): string => {
+  const { code } = problemOf(error);
+  return code === "DEADLINE" ? UNKNOWN : code;
+};
 
 function toAnswer({ status, body, bytes, location }: Outcome): Answer {
   const content = bytes ?? { type: JSON_TYPE, content: body === undefined ? "" : JSON.stringify(body) };

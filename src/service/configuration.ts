@@ -103,6 +103,8 @@ export const ServiceConfiguration = Type.Object(
     limits: Type.Optional(Limits),
     /** Whether the service offers its web page; default: no. */
     page: Type.Optional(Type.Boolean()),
+    /** Days before its end in which the event certificate.expiring tells of a certificate; default: 30. */
+    expiringDays: Type.Optional(Type.Integer({ minimum: 0, maximum: 3650 })),
   },
   strict,
 );

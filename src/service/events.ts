@@ -18,8 +18,9 @@ export interface ServiceEvent {
   readonly type: EventType;
   readonly token: string;
   readonly data: Readonly<Record<string, unknown>>;
-  /** Who may see it follows from this. */
+  /** Who may see it follows from these. */
   readonly info: TokenInfo;
+  readonly key: string | undefined;
 }
 
 /** Events that are kept for clients that come back. */
@@ -32,7 +33,8 @@ export class Events {
   readonly #log = new BoundedLog<ServiceEvent>(KEPT);
 
   emit(type: EventType, token: string, info: TokenInfo, data: Readonly<Record<string, unknown>> = {}): void {
-    this.#log.add({ id: `${this.#epoch}-${this.#log.next}`, type, token, info, data: { token, ...data } });
+    const key = typeof data["key"] === "string" ? data["key"] : undefined;
+    this.#log.add({ id: `${this.#epoch}-${this.#log.next}`, type, token, info, key, data: { token, ...data } });
   }
 
   /**

@@ -1,6 +1,6 @@
-import { DataError, encodePem } from "../bytes/index.ts";
-import { loadX509, signatureAlgorithmOf } from "../certificates/index.ts";
-import type { PublicKey } from "../tokens/index.ts";
+import { loadX509 } from "../certificates/index.ts";
+import { DataError } from "../bytes/index.ts";
+import { createRequest } from "../x509/index.ts";
 import type { ServedKey } from "./directory.ts";
 
 interface Wanted {
@@ -11,49 +11,25 @@ interface Wanted {
 }
 
 /**
- * A request for a certificate (RFC 2986), signed by the key.
+ * A request for a certificate (RFC 2986), signed by the key, with the alternative names of a body.
  * @returns PEM.
- * @throws {DataError} for a subject that is no name; {CertificateError} CANNOT_SIGN for X25519.
+ * @throws {DataError} for an alternative name that cannot be; what `createRequest` throws.
  */
-export async function createRequest(
-  { key, publicKey, served }: ServedKey,
+export async function requestFor(
+  { key }: ServedKey,
   { subject, dns = [], email = [] }: Wanted,
   signal: AbortSignal,
 ): Promise<string> {
-  const library = await loadX509();
-  const signingAlgorithm = signatureAlgorithmOf(publicKey.parsed, key.reference ?? key.id);
-  const crypto = await served.token.webCrypto({ signal });
-  const keys = {
-    privateKey: await key.toCryptoKey({ algorithm: signingAlgorithm, signal }),
-    publicKey: await crypto.subtle.importKey(
-      "spki",
-      Uint8Array.from(publicKey.spki),
-      webAlgorithmOf(publicKey, signingAlgorithm),
-      true,
-      ["verify"],
-    ),
-  };
+  const { SubjectAlternativeNameExtension } = await loadX509();
   const names = [
     ...dns.map((value) => ({ type: "dns" as const, value })),
     ...email.map((value) => ({ type: "email" as const, value })),
   ];
-  const extensions = names.length === 0 ? [] : [new library.SubjectAlternativeNameExtension(names)];
-  const name = new library.Name(subject);
-  if (name.toJSON().length === 0) {
-    throw new DataError("the subject is no name as RFC 4514 writes it, such as CN=Ada Lovelace");
+  const extensions = [];
+  try {
+    if (names.length > 0) extensions.push(new SubjectAlternativeNameExtension(names));
+  } catch (cause) {
+    throw new DataError("one of the alternative names cannot be written in a certificate: use ASCII", { cause });
   }
-  const request = await library.Pkcs10CertificateRequestGenerator.create(
-    { name: name.toString(), keys, extensions, signingAlgorithm },
-    crypto,
-  );
-  return encodePem("CERTIFICATE REQUEST", new Uint8Array(request.rawData));
-}
-
-/** The algorithm with which WebCrypto imports a public key. */
-function webAlgorithmOf(
-  { algorithm }: PublicKey,
-  { name, hash }: { readonly name: string; readonly hash: string },
-): { readonly name: string } {
-  const parameters = algorithm.type === "ec" ? { namedCurve: algorithm.curve } : { hash };
-  return { name, ...parameters };
+  return createRequest(key, { name: subject, extensions, signal });
 }

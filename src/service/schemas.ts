@@ -1,3 +1,4 @@
+import type { JwsAlgorithm } from "../formats/index.ts";
 import { type Static, type TSchema, Type } from "typebox";
 
 const strict = { additionalProperties: false };
@@ -36,7 +37,7 @@ export const TokenKeyParameters = Type.Object({ token: TokenName, key: Fingerpri
 export const PageQuery = Type.Object(
   {
     limit: Type.Optional(Type.String({ pattern: "^[1-9]\\d{0,2}$", description: "At most so many; default: 100" })),
-    cursor: Type.Optional(Type.String({ maxLength: 128, description: "From the Link header of the page before" })),
+    cursor: Type.Optional(Type.String({ maxLength: 512, description: "From the Link header of the page before" })),
   },
   strict,
 );
@@ -119,10 +120,10 @@ export const DataObjectSchema = Type.Object(
   { title: "DataObject" },
 );
 
-export const SIGNATURE_ALGORITHMS = [
+const SIGNATURE_ALGORITHMS = [
   ...["RS256", "RS384", "RS512", "PS256", "PS384", "PS512"],
   ...["ES256", "ES384", "ES512", "EdDSA"],
-] as const;
+] as const satisfies readonly JwsAlgorithm[];
 const Algorithm = Type.Enum([...SIGNATURE_ALGORITHMS], { description: "As JOSE names it (RFC 7518, RFC 8037)" });
 
 export const SignBody = Type.Object(
@@ -164,6 +165,17 @@ export const DecryptBody = Type.Object(
 );
 export const DecryptedSchema = Type.Object({ data: Base64Url }, { title: "Decrypted" });
 
+export const UnwrapBody = Type.Object(
+  {
+    wrapped: Base64Url,
+    type: Type.Enum(["aes", "generic"]),
+    padding: Type.Optional(Type.Enum(["oaep", "pkcs1"], { description: "Default: oaep" })),
+    hash: Type.Optional(OaepHash),
+  },
+  { ...strict, title: "UnwrapRequest" },
+);
+export const UnwrappedSchema = Type.Object({ secret: Base64Url }, { title: "Unwrapped" });
+
 export const DeriveBody = Type.Object(
   { publicKey: Type.String({ maxLength: 4096, description: "The other party's public key: PEM" }) },
   { ...strict, title: "DeriveRequest" },
@@ -173,27 +185,41 @@ export const DerivedSchema = Type.Object(
   { title: "Derived", description: "The shared secret: the x or u coordinate" },
 );
 
+/** Where a new key goes, and what it is for. */
+const NewKeyPlace = {
+  reference: Type.Optional(Type.String({ maxLength: 8 })),
+  id: Type.Optional(Type.String({ pattern: "^([0-9a-fA-F]{2}){1,64}$" })),
+  label: Type.Optional(Type.String({ maxLength: 255 })),
+  uses: Type.Optional(Type.Array(Type.Enum(["sign", "decrypt", "derive", "unwrap"]), { minItems: 1 })),
+  policy: Type.Optional(
+    Type.Object(
+      {
+        pin: Type.Optional(Type.Enum(["never", "once", "always"])),
+        touch: Type.Optional(Type.Enum(["never", "always", "cached"])),
+      },
+      strict,
+    ),
+  ),
+  replace: Type.Optional(
+    Type.Boolean({ description: "Whether a key in the same place goes; wants the role `manage` too" }),
+  ),
+};
+
 export const NewKeyBody = Type.Object(
   {
     type: Type.Enum(["rsa", "ec", "ed25519", "x25519"]),
     bits: Type.Optional(Type.Enum([2048, 3072, 4096])),
     curve: Type.Optional(Type.Enum(["P-256", "P-384", "P-521"])),
-    reference: Type.Optional(Type.String({ maxLength: 8 })),
-    id: Type.Optional(Type.String({ pattern: "^([0-9a-fA-F]{2}){1,64}$" })),
-    label: Type.Optional(Type.String({ maxLength: 255 })),
-    uses: Type.Optional(Type.Array(Type.Enum(["sign", "decrypt", "derive", "unwrap"]), { minItems: 1 })),
-    policy: Type.Optional(
-      Type.Object(
-        {
-          pin: Type.Optional(Type.Enum(["never", "once", "always"])),
-          touch: Type.Optional(Type.Enum(["never", "always", "cached"])),
-        },
-        strict,
-      ),
-    ),
-    replace: Type.Optional(Type.Boolean()),
+    ...NewKeyPlace,
   },
   { ...strict, title: "NewKey" },
+);
+export const ImportBody = Type.Object(
+  {
+    jwk: Type.Record(Type.String(), Type.Unknown(), { description: "The private key as a JSON Web Key (RFC 7517)" }),
+    ...NewKeyPlace,
+  },
+  { ...strict, title: "KeyImport" },
 );
 
 export const RequestBody = Type.Object(
@@ -221,6 +247,16 @@ export const DataBody = Type.Object(
     replace: Type.Optional(Type.Boolean()),
   },
   { ...strict, title: "NewDataObject" },
+);
+
+/** Names one data object: what is left out may be anything. */
+export const DataQuery = Type.Object(
+  {
+    label: Type.Optional(Type.String({ maxLength: 255 })),
+    application: Type.Optional(Type.String({ maxLength: 255 })),
+    objectId: Type.Optional(Type.String({ pattern: "^\\d+(\\.\\d+)+$" })),
+  },
+  { ...strict, minProperties: 1 },
 );
 
 export const LoginBody = Type.Object({ pin: Type.Optional(Pin) }, { ...strict, title: "Login" });

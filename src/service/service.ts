@@ -1,3 +1,4 @@
+import type { Duplex } from "node:stream";
 import type { FastifyInstance, FastifyServerOptions } from "fastify";
 import type { TypeBoxTypeProvider } from "@fastify/type-provider-typebox";
 import { newRequestId, Service, type ServiceOptions } from "./call.ts";
@@ -17,6 +18,8 @@ import { addWebPage, PAGE_ADDRESSES } from "./web-page.ts";
 
 /** Bytes of a body where the configuration says nothing. */
 const BODY_LIMIT = 16 * 2 ** 20;
+/** Connections at one time; one more is closed at once. */
+const CONNECTIONS = 4096;
 /** Pages of other sites cannot send it without being asked: a write without it is refused. */
 const CLIENT_HEADER = "cryptoki-client";
 /** Addresses for which no credentials are needed. */
@@ -55,6 +58,9 @@ export async function createService(options: HttpServiceOptions): Promise<Fastif
     requestTimeout: 120_000,
     keepAliveTimeout: 60_000,
     forceCloseConnections: true,
+    clientErrorHandler: (error, socket) => {
+      refuseMalformed(error, socket);
+    },
     ajv: { customOptions: { removeAdditional: false, coerceTypes: false, useDefaults: false } },
   };
   const app = fastify({
@@ -87,7 +93,7 @@ export async function createService(options: HttpServiceOptions): Promise<Fastif
   app.addHook("onRequest", (request, reply, done) => {
     void reply.header("request-id", request.id).header("cache-control", "no-store");
     const isPublic = PUBLIC.has(request.url) || (page !== undefined && PAGE_ADDRESSES.has(request.url));
-    if (!isPublic) service.clientOf(request);
+    if (!isPublic) service.admit(request, reply);
     done();
   });
   app.addHook("onRequest", (request, _reply, done) => {
@@ -107,6 +113,7 @@ export async function createService(options: HttpServiceOptions): Promise<Fastif
     },
   });
   const closing = new AbortController();
+  app.server.maxConnections = CONNECTIONS;
   addTokens(app, service);
   addKeys(app, service);
   addUsingKeys(app, service);
@@ -128,4 +135,17 @@ export async function createService(options: HttpServiceOptions): Promise<Fastif
     await watching;
   });
   return app;
+}
+
+/** Answers what is no HTTP request, and ends the connection. */
+function refuseMalformed({ code }: { readonly code?: string }, socket: Duplex): void {
+  if (!socket.writable || code === "ECONNRESET") {
+    socket.destroy();
+    return;
+  }
+  const problem = problemOf(new ServiceError("BAD_INPUT", "this is no request of HTTP/1.1 that can be read"));
+  const body = JSON.stringify(problem);
+  socket.end(
+    `HTTP/1.1 400 Bad Request\r\ncontent-type: application/problem+json\r\ncontent-length: ${body.length}\r\nconnection: close\r\n\r\n${body}`,
+  );
 }

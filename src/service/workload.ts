@@ -35,11 +35,6 @@ export class Workload {
     }
   }
 
-  /** Operations at work or waiting. */
-  get size(): number {
-    return [...this.#byKey.values()].reduce((sum, one) => sum + one, 0);
-  }
-
   #idlest(holders: readonly ServedKey[]): ServedKey {
     const load = ({ served }: ServedKey): number => this.#byToken.get(served.name) ?? 0;
     return holders.reduce((best, one) => (load(one) < load(best) ? one : best));

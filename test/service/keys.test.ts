@@ -153,7 +153,7 @@ describe("a key pair, a request, a certificate", () => {
       policy: { pin: "never", touch: "never" },
       replace: true,
     };
-    const made = await service.ask("issue", "POST", `/v1/tokens/${token}/keys`, { body, key: "make-a-key-1" });
+    const made = await service.ask("all", "POST", `/v1/tokens/${token}/keys`, { body, key: "make-a-key-1" });
     expect({ status: made.status, code: made.body["code"] }).toEqual({ status: 201, code: undefined });
     const key = String(made.body["key"]);
     expect(made.headers["location"]).toBe(`/v1/tokens/${token}/keys/${key}`);
@@ -162,9 +162,9 @@ describe("a key pair, a request, a certificate", () => {
     const refused = await service.ask("issue", "POST", `/v1/tokens/${token}/keys/${other}/request`, {
       body: { subject: "CN=Ada Lovelace" },
     });
-    expect(refused.body).toMatchObject({ status: 422, code: "KEY_CANNOT" });
+    expect(refused.body).toMatchObject({ status: 422, code: "CKR_KEY_FUNCTION_NOT_PERMITTED" });
     // The same request again makes no second key.
-    const again = await service.ask("issue", "POST", `/v1/tokens/${token}/keys`, { body, key: "make-a-key-1" });
+    const again = await service.ask("all", "POST", `/v1/tokens/${token}/keys`, { body, key: "make-a-key-1" });
     expect(again.body["key"]).toBe(key);
 
     const requested = await service.ask("issue", "POST", `/v1/tokens/${token}/keys/${key}/request`, {

@@ -46,6 +46,7 @@ describe("the OpenAPI document", () => {
         "changePin",
         "decrypt",
         "deleteCertificate",
+        "deleteData",
         "deleteKey",
         "derive",
         "events",
@@ -58,13 +59,14 @@ describe("the OpenAPI document", () => {
         "getKey",
         "getPin",
         "getToken",
+        "importKey",
         "initialize",
+        "listAllCertificates",
         "listCertificates",
-        "listCommands",
-        "listData",
+        "listCertificatesOfKey",
       ],
-      ...["listKeys", "listTokens", "login", "putCertificate", "putData", "random", "requestCertificate", "reset"],
-      ...["sendApdu", "sign", "trace", "unblockPin", "verify"],
+      ...["listCommands", "listData", "listKeys", "listTokens", "login", "putCertificate", "putData", "random"],
+      ...["requestCertificate", "reset", "sendApdu", "sign", "trace", "unblockPin", "unwrap", "verify"],
     ]);
   });
 

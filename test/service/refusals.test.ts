@@ -150,6 +150,21 @@ describe("a wrong request gets the problem that it has, and changes nothing", ()
     expect(writesOf(service)).toBe(writes);
   });
 
+  test("from a client that is not known, at each address", async () => {
+    const tries = service.pinTries();
+    for (const request of new Set(ROWS.map(([, , one]) => one))) {
+      const [method = "", url = ""] = request.replace("/T", `/${token}`).replace("/K", `/${key}`).split(" ");
+      for (const client of ["", "stranger"]) {
+        const { status, body } = await service.ask(client, method as "GET", url);
+        expect({ request, client, status, code: body["code"] }).toEqual({
+          ...{ request, client },
+          ...{ status: 401, code: "UNKNOWN_CLIENT" },
+        });
+      }
+    }
+    expect(service.pinTries()).toBe(tries);
+  });
+
   test("a write without the header that other sites' pages cannot send", async () => {
     const { status, body } = await service.ask("all", "POST", `/v1/keys/${key}/sign`, {
       body: { alg: "RS256", data: "" },

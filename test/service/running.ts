@@ -20,7 +20,7 @@ const ROLES = ["view", "use", "issue", "manage", "admin"] as const;
 
 /** The bearer token of a client in these tests. */
 export const bearer = (name: string): string => `token-of-the-client-${name}`;
-const sha256 = (text: string): string => createHash("sha256").update(text).digest("hex");
+export const sha256 = (text: string): string => createHash("sha256").update(text).digest("hex");
 
 /** A client for each role, one with all of them, and one with none. */
 const CLIENTS = [
@@ -50,6 +50,8 @@ export interface Running extends AsyncDisposable {
   readonly exchanges: string[];
   /** Lets the card answer nothing until the result is called. */
   readonly hold: () => () => void;
+  /** Takes the card out when it has done a command, before its answer arrives. */
+  readonly pullAfter: (instruction: string) => { readonly insert: () => void };
   /** Commands VERIFY with a PIN in them. */
   readonly pinTries: () => number;
   readonly ask: (
@@ -80,17 +82,25 @@ export async function running({ configuration, audit, pin = PIN, offers }: Runni
   const exchanges: string[] = [];
   let held: Promise<void> | undefined;
   const card = await makeCard();
-  readers.insert("Reader", {
+  let pulled: string | undefined;
+  const inserted = {
     atr: card.atr,
     reset: () => {
       card.reset();
     },
-    transmit: async (command) => {
+    transmit: async (command: Uint8Array) => {
       await held;
-      exchanges.push(Buffer.from(command.subarray(0, 5)).toString("hex"));
-      return card.transmit(command);
+      const header = Buffer.from(command.subarray(0, 5)).toString("hex");
+      exchanges.push(header);
+      const answer = await card.transmit(command);
+      if (header.slice(2, 4) === pulled) {
+        pulled = undefined;
+        readers.eject("Reader");
+      }
+      return answer;
     },
-  });
+  };
+  readers.insert("Reader", inserted);
   const tokens = [{ token: "pkcs11:model=PIV", pin: { environment: "PIN" }, officerPin: { environment: "OFFICER" } }];
   const whole = checkConfiguration({ clients: CLIENTS, tokens, ...configuration });
   const secrets = new Secrets(whole.tokens ?? [], { PIN: pin, OFFICER: MANAGEMENT_KEY });
@@ -139,6 +149,14 @@ export async function running({ configuration, audit, pin = PIN, offers }: Runni
       let end = (): void => undefined;
       held = new Promise((resolve) => (end = resolve));
       return end;
+    },
+    pullAfter: (instruction) => {
+      pulled = instruction;
+      return {
+        insert: () => {
+          readers.insert("Reader", inserted);
+        },
+      };
     },
     ask,
     [Symbol.asyncDispose]: async () => {

@@ -1,6 +1,7 @@
 import path from "node:path";
 import type * as service from "../../service/index.ts";
 import type { ListenConfiguration, Listening, ServiceConfiguration } from "../../service/index.ts";
+import { loadOptional } from "../../async/index.ts";
 import { AuditTrail } from "../../audit/index.ts";
 import { defaultSocketFolder, inheritedSocket } from "../../sockets/index.ts";
 import { openTokens } from "../../tokens/index.ts";
@@ -32,6 +33,8 @@ const OWN_USER: ServiceConfiguration = {
 /** Serves the HTTP API until it is interrupted. */
 export async function serveHttp(context: CommandContext, options: ServeHttpOptions): Promise<void> {
   const inherited = inheritedSocket(context.environment.env);
+  if (inherited !== undefined && options.config === undefined)
+    throw new UsageError("a socket that systemd opened wants --config: it is not known which users may connect to it");
   if (inherited === undefined && !options.foreground) {
     const streams = context.options.trace ? "stderr" : "none";
     tell(context, await startInBackground(["--foreground"], streams, context.signal));
@@ -91,14 +94,11 @@ async function makePracticeCard(): Promise<VirtualPivCard> {
 
 /** @throws {UsageError} naming the packages that are missing. */
 async function loadService(): Promise<typeof service> {
-  try {
-    await Promise.all([import("fastify"), import("@fastify/swagger")]);
-  } catch (cause) {
-    if (!isModuleMissing(cause)) throw cause;
-    throw new UsageError("serve --http needs two packages beside this one: npm install fastify @fastify/swagger", {
-      cause,
-    });
-  }
+  const advice = "serve --http needs two packages beside this one: npm install fastify @fastify/swagger";
+  await loadOptional(
+    () => Promise.all([import("fastify"), import("@fastify/swagger")]),
+    (cause) => new UsageError(advice, { cause }),
+  );
   return import("../../service/index.ts");
 }
 
@@ -115,8 +115,3 @@ function tell({ print }: CommandContext, { address, pid }: Announcement): void {
     print.line(`export CRYPTOKI_HTTP_PID=${pid}`);
   }
 }
-
-const isModuleMissing = (error: unknown): boolean =>
-  error instanceof Error &&
-  "code" in error &&
-  ["ERR_MODULE_NOT_FOUND", "MODULE_NOT_FOUND"].includes(String(error.code));

@@ -1,12 +1,14 @@
-import { type TokenCertificate, TokenError } from "../../tokens/index.ts";
+import type { TokenCertificate } from "../../tokens/index.ts";
 import type { App } from "../app.ts";
-import type { Service } from "../call.ts";
+import type { Call, Service } from "../call.ts";
 import { answers, described } from "../descriptions.ts";
 import type { ServedToken } from "../directory.ts";
+import { fingerprintOf } from "../fingerprint.ts";
 import { pageOf } from "../page.ts";
 import {
   CertificateBody,
   CertificateSchema,
+  KeyParameters,
   listOf,
   PageQuery,
   TokenKeyParameters,
@@ -29,10 +31,44 @@ export function addCertificates(app: App, service: Service): void {
     (request, reply) =>
       service.read(request, reply, async (call) => {
         const served = await service.token(call, request.params.token, "view");
-        const items: CertificateJson[] = [];
-        for await (const one of served.token.certificates.find({}, { signal: call.signal }))
-          items.push(certificateJson(one, served));
-        return { body: { items: pageOf(items, ({ id, pem }) => `${id} ${pem.slice(-120)}`, request, reply) } };
+        return { body: { items: pageOf(await certificatesOf(served, call), placeOf, request, reply) } };
+      }),
+  );
+
+  app.get(
+    "/v1/certificates",
+    {
+      schema: {
+        ...described("listAllCertificates", "The certificates of all tokens that are in a reader", "view"),
+        querystring: PageQuery,
+        response: answers(listOf(CertificateSchema)),
+      },
+    },
+    (request, reply) =>
+      service.read(request, reply, async (call) => {
+        const tokens = await service.directory.tokens({ signal: call.signal });
+        const seen = tokens.filter(({ info }) => call.client.may("view", info));
+        const items = (await Promise.all(seen.map((served) => certificatesOf(served, call)))).flat();
+        return { body: { items: pageOf(items, placeOf, request, reply) } };
+      }),
+  );
+
+  app.get(
+    "/v1/keys/:key/certificates",
+    {
+      schema: {
+        ...described("listCertificatesOfKey", "The certificates of a key, on all cards that have it", "view"),
+        params: KeyParameters,
+        querystring: PageQuery,
+        response: answers(listOf(CertificateSchema)),
+      },
+    },
+    (request, reply) =>
+      service.read(request, reply, async (call) => {
+        const holders = await service.holders(call, request.params.key, "view");
+        const all = (await Promise.all(holders.map(({ served }) => certificatesOf(served, call)))).flat();
+        const items = all.filter(({ key }) => key === request.params.key);
+        return { body: { items: pageOf(items, placeOf, request, reply) } };
       }),
   );
 
@@ -75,6 +111,7 @@ export function addCertificates(app: App, service: Service): void {
           one.certificates.add(certificate, { key: found.key, replace, signal: call.signal }),
         );
         service.changed("certificate.written", found.served, { key });
+        await service.expiry.lookAt(found.served, { signal: call.signal });
         return { body: certificateJson(written, found.served) };
       });
     },
@@ -105,7 +142,22 @@ export function addCertificates(app: App, service: Service): void {
   );
 }
 
+/** Of a token, those whose key the client may see. */
+async function certificatesOf(served: ServedToken, { client, signal }: Call): Promise<readonly CertificateJson[]> {
+  const items: CertificateJson[] = [];
+  for await (const one of served.token.certificates.find({}, { signal })) {
+    const item = certificateJson(one, served);
+    if (client.may("view", served.info, item.key)) items.push(item);
+  }
+  return items;
+}
+
+/** The order of a list. */
+const placeOf = ({ token, id, pem }: CertificateJson): string => `${token} ${id} ${pem.slice(-120)}`;
+
 interface CertificateJson {
+  readonly token: string;
+  readonly key?: string;
   readonly id: string;
   readonly pem: string;
 }
@@ -119,14 +171,4 @@ function certificateJson(certificate: TokenCertificate, { name }: ServedToken): 
     ...(key !== undefined && { key }),
     pem: certificate.toPem(),
   };
-}
-
-function fingerprintOf(certificate: TokenCertificate): string | undefined {
-  try {
-    return certificate.publicKey.fingerprint();
-  } catch (error) {
-    // Of a type of key that is not known here.
-    if (error instanceof TokenError && error.is("BAD_INPUT")) return undefined;
-    throw error;
-  }
 }

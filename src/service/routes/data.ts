@@ -3,11 +3,31 @@ import type { App } from "../app.ts";
 import type { Service } from "../call.ts";
 import { answers, described } from "../descriptions.ts";
 import { pageOf } from "../page.ts";
-import { DataBody, DataObjectSchema, listOf, PageQuery, TokenParameters } from "../schemas.ts";
+import { DataBody, DataObjectSchema, DataQuery, listOf, PageQuery, TokenParameters } from "../schemas.ts";
 import { orAsOfficer } from "./keys.ts";
 
 /** The data objects of a token. */
 export function addData(app: App, service: Service): void {
+  app.delete(
+    "/v1/tokens/:token/data",
+    {
+      schema: {
+        ...described("deleteData", "Delete the only data object with these names", "manage"),
+        params: TokenParameters,
+        querystring: DataQuery,
+        response: answers(undefined),
+      },
+    },
+    (request, reply) => {
+      const { token } = request.params;
+      return service.perform(request, reply, { operation: "delete-data", token }, "kept", async (call) => {
+        const served = await service.token(call, token, "manage");
+        await orAsOfficer(service, served, call, (one) => one.data.delete(request.query, { signal: call.signal }));
+        return { status: 204 };
+      });
+    },
+  );
+
   app.get(
     "/v1/tokens/:token/data",
     {

@@ -23,7 +23,7 @@ export function addEvents(app: App, service: Service, closing: AbortSignal): voi
       const after = request.headers["last-event-id"];
       await streamEvents(reply, closing, async function* (signal) {
         for await (const event of service.events.after(typeof after === "string" ? after : undefined, signal))
-          if (!event || client.may("view", event.info)) yield textOf(event);
+          if (!event || client.may("view", event.info, event.key)) yield textOf(event);
       });
     },
   );

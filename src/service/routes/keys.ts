@@ -1,13 +1,15 @@
 import { type Key, type NewKey, type NewKeyType, type OfficerToken, TokenError } from "../../tokens/index.ts";
+import type { FastifyReply, FastifyRequest } from "fastify";
 import type { App } from "../app.ts";
-import { type Call, pem, type Service } from "../call.ts";
+import { type Call, type Outcome, pem, type Service } from "../call.ts";
 import { answers, described } from "../descriptions.ts";
 import type { ServedKey, ServedToken } from "../directory.ts";
 import { pageOf } from "../page.ts";
 import { ServiceError } from "../problem.ts";
-import { createRequest } from "../requests.ts";
+import { requestFor } from "../requests.ts";
 import {
   AttestationSchema,
+  ImportBody,
   KeyParameters,
   KeySchema,
   listOf,
@@ -76,19 +78,28 @@ export function addKeys(app: App, service: Service): void {
       },
     },
     (request, reply) => {
-      const { token } = request.params;
-      return service.perform(request, reply, { operation: "generate-key", token }, "kept", async (call) => {
-        const served = await service.token(call, token, "issue");
-        const wanted = newKey(request.body);
-        const make = (one: Pick<OfficerToken, "keys">): Promise<Key> =>
-          one.keys.generate(wanted, { signal: call.signal });
-        const key = await orAsOfficer(service, served, call, make);
-        const publicKey = await key.publicKey({ signal: call.signal });
-        const fingerprint = publicKey.fingerprint();
-        service.changed("key.created", served, { key: fingerprint });
-        const body = await keyJson({ fingerprint, key, publicKey, served }, call);
-        return { status: 201, location: `/v1/tokens/${token}/keys/${fingerprint}`, body };
-      });
+      const wanted = newKey(request.body);
+      return make(service, request, reply, "generate-key", wanted, ({ keys }, call) =>
+        keys.generate(wanted, { signal: call.signal }),
+      );
+    },
+  );
+
+  app.post(
+    "/v1/tokens/:token/keys/import",
+    {
+      schema: {
+        ...described("importKey", "Write a private key to the token", "issue", { repeats: "required" }),
+        params: TokenParameters,
+        body: ImportBody,
+        response: answers(KeySchema, 201),
+      },
+    },
+    (request, reply) => {
+      const { jwk, ...place } = request.body;
+      return make(service, request, reply, "import-key", place, ({ keys }, call) =>
+        keys.import(jwk, { ...(place as NewKey), signal: call.signal }),
+      );
     },
   );
 
@@ -143,8 +154,63 @@ export function addKeys(app: App, service: Service): void {
       const { token, key } = request.params;
       return service.perform(request, reply, { operation: "request", token, key }, "kept", async (call) => {
         const found = await service.keyOn(call, token, key, "issue");
-        return { body: { request: await createRequest(found, request.body, call.signal) } };
+        return { body: { request: await requestFor(found, request.body, call.signal) } };
       });
+    },
+  );
+}
+
+/**
+ * Makes a key once, also if its card went or the deadline passed before the card's answer came: the repeat looks for the key that was not there
+ * before.
+ * @throws {ServiceError} FORBIDDEN for a client that may not delete the key which it replaces.
+ */
+function make(
+  service: Service,
+  request: FastifyRequest<{ Params: { readonly token: string } }>,
+  reply: FastifyReply,
+  operation: string,
+  { replace, reference }: NewKey,
+  work: (token: Pick<OfficerToken, "keys">, call: Call) => Promise<Key>,
+): Promise<FastifyReply> {
+  const { token } = request.params;
+  let before: ReadonlySet<string> | undefined;
+  const find = async (call: Call): Promise<ServedToken> => {
+    const served = await service.token(call, token, "issue");
+    if (replace) call.client.require("manage", served.info);
+    return served;
+  };
+  const created = async (one: ServedKey, call: Call): Promise<Outcome> => {
+    const { fingerprint, served } = one;
+    service.made.add(fingerprint);
+    service.changed("key.created", served, { key: fingerprint });
+    return { status: 201, location: `/v1/tokens/${token}/keys/${fingerprint}`, body: await keyJson(one, call) };
+  };
+  return service.perform(
+    request,
+    reply,
+    { operation, token },
+    "kept",
+    async (call) => {
+      const served = await find(call);
+      before = new Set(
+        (await service.directory.keys(served, { signal: call.signal })).map(({ fingerprint }) => fingerprint),
+      );
+      try {
+        const key = await orAsOfficer(service, served, call, (one) => work(one, call));
+        const publicKey = await key.publicKey({ signal: call.signal });
+        return await created({ fingerprint: publicKey.fingerprint(), key, publicKey, served }, call);
+      } finally {
+        service.directory.forget(served);
+      }
+    },
+    async (call) => {
+      const served = await find(call);
+      service.directory.forget(served);
+      const keys = await service.directory.keys(served, { signal: call.signal });
+      const others = keys.filter(({ fingerprint }) => !service.made.has(fingerprint) && !before?.has(fingerprint));
+      const [only, second] = others.filter(({ key }) => reference === undefined || key.reference === reference);
+      return before && only && !second ? created(only, call) : undefined;
     },
   );
 }

@@ -1,6 +1,6 @@
 import { fromBase64Url, toBase64Url, wipe } from "../../bytes/index.ts";
 import { type Key, PublicKey, TokenError } from "../../tokens/index.ts";
-import { schemeOf, type SignatureAlgorithm } from "../algorithms.ts";
+import { algorithmFor, type JwsAlgorithm } from "../../formats/index.ts";
 import { type Call, type Outcome, pem, type Service } from "../call.ts";
 import type { App } from "../app.ts";
 import type { ServedKey } from "../directory.ts";
@@ -14,6 +14,8 @@ import {
   DerivedSchema,
   KeyParameters,
   SignatureSchema,
+  UnwrapBody,
+  UnwrappedSchema,
   SignBody,
   type Signed,
   type SignInput,
@@ -61,7 +63,7 @@ export function addUsingKeys(app: App, service: Service): void {
       service.read(request, reply, async (call) => {
         const { alg, data, signature } = request.body;
         const [{ publicKey }] = await allowed(service, call, request.params.key, "view");
-        const scheme = schemeOf(alg, publicKey);
+        const { scheme } = algorithmFor(publicKey.algorithm, alg);
         return { body: { valid: await publicKey.verify(bytesOf(data), bytesOf(signature), scheme) } };
       }),
   );
@@ -88,6 +90,33 @@ export function addUsingKeys(app: App, service: Service): void {
         return secretOf(service, call, key, "data", (one) =>
           one.decrypt(bytesOf(data), { ...options, signal: call.signal }),
         );
+      });
+    },
+  );
+
+  app.post(
+    "/v1/keys/:key/unwrap",
+    {
+      schema: {
+        ...described("unwrap", "Decrypt a secret key that was encrypted for an RSA key", "use"),
+        params: KeyParameters,
+        body: UnwrapBody,
+        response: answers(UnwrappedSchema),
+      },
+    },
+    (request, reply) => {
+      const { key } = request.params;
+      return service.perform(request, reply, { operation: "unwrap", key }, "secret", (call) => {
+        const { wrapped, ...wanted } = request.body;
+        const { signal } = call;
+        return secretOf(service, call, key, "secret", async (one) => {
+          await using secret = await one.unwrap(bytesOf(wrapped), {
+            ...wanted,
+            extractable: true,
+            signal,
+          });
+          return await secret.export({ signal });
+        });
       });
     },
   );
@@ -144,7 +173,7 @@ async function sign(service: Service, call: Call, key: string, input: SignInput)
   const data = input.data === undefined ? undefined : bytesOf(input.data);
   const digest = input.digest === undefined ? undefined : bytesOf(input.digest);
   return service.workload.run(await allowed(service, call, key, "use"), async ({ key: one, publicKey, served }) => {
-    const scheme = { ...schemeOf(alg, publicKey), signal };
+    const scheme = { ...algorithmFor(publicKey.algorithm, alg).scheme, signal };
     const signature = digest ? await one.signDigest(digest, scheme) : await one.sign(data ?? new Uint8Array(), scheme);
     const certificate = await certificateOf(one, signal);
     return {
@@ -197,7 +226,7 @@ async function secretOf(
 }
 
 /** The body is JSON, or the data itself with the algorithm in the address. */
-function signInput(body: SignInput | Uint8Array | undefined, alg: SignatureAlgorithm | undefined): SignInput {
+function signInput(body: SignInput | Uint8Array | undefined, alg: JwsAlgorithm | undefined): SignInput {
   if (body === undefined) throw new ServiceError("BAD_INPUT", "the request has no body, and so nothing to sign");
   if (!(body instanceof Uint8Array)) {
     if (alg === undefined) return body;
