@@ -186,6 +186,17 @@ describe("serve", () => {
     );
   }, 60_000);
 
+  test("serves HTTP on a socket that systemd hands over with a configuration only", async () => {
+    const listening = createServer().listen(0, "127.0.0.1");
+    await once(listening, "listening");
+    const { fd } = (listening as unknown as { readonly _handle: { readonly fd: number } })._handle;
+    const child = start(["--virtual", "serve", "--http"], ["pipe", "pipe", "pipe", fd]);
+    listening.close();
+    expect(child.stderr && (await text(child.stderr))).toMatch(
+      /a socket that systemd opened wants --config: it is not known which users may connect to it/u,
+    );
+  }, 60_000);
+
   test("shows only the tokens that --token describes", async () => {
     const serve = `${PROGRAM} --virtual serve --stdio --token`;
     expect(await label(`${serve} pkcs11:model=PIV`)).toMatch(/^PIV/u);
