@@ -6,11 +6,13 @@
 const ROOMS = {
   bytes: [],
   async: [],
+  // Events for observers, which every room below cli may publish.
+  channels: [],
   asn1: ["bytes"],
   crypto: ["bytes", "async", "asn1"],
   pcsc: ["bytes", "async"],
-  apdu: ["bytes", "async"],
-  card: ["bytes", "async", "asn1", "crypto", "apdu", "pcsc"],
+  apdu: ["bytes", "async", "channels"],
+  card: ["bytes", "async", "channels", "asn1", "crypto", "apdu", "pcsc"],
   // pcsc is loaded by PivSession.open(), where no other client is given.
   store: ["card"],
   piv: ["bytes", "async", "asn1", "crypto", "apdu", "card", "pcsc"],
@@ -20,7 +22,7 @@ const ROOMS = {
   keyfiles: ["bytes", "asn1", "crypto"],
   certificates: ["bytes", "asn1", "crypto", "cryptoki", "webcrypto"],
   doctor: ["bytes", "async", "asn1", "crypto", "apdu", "card", "piv", "pkcs15"],
-  cryptoki: ["bytes", "async", "asn1", "crypto", "pcsc", "card"],
+  cryptoki: ["bytes", "async", "channels", "asn1", "crypto", "pcsc", "card"],
   testing: ["bytes", "async", "apdu", "card", "pcsc", "cryptoki"],
   virtual: ["bytes", "async", "asn1", "crypto", "apdu"],
   sockets: ["bytes"],
@@ -33,7 +35,19 @@ const ROOMS = {
   // webcrypto, p11kit, pcsc and store are loaded when they are used; card and pcsc lend types.
   tokens: ["bytes", "async", "asn1", "crypto", "cryptoki", "card", "webcrypto", "p11kit", "pcsc", "store"],
   audit: ["bytes", "async"],
-  service: ["audit", "bytes", "async", "crypto", "cryptoki", "tokens", "certificates", "sockets"],
+  observe: ["channels"],
+  service: [
+    "audit",
+    "channels",
+    "observe",
+    "bytes",
+    "async",
+    "crypto",
+    "cryptoki",
+    "tokens",
+    "certificates",
+    "sockets",
+  ],
 };
 
 /** Where Node's own modules may be imported. All else runs anywhere. Types of Node's are no import, and count here all the same. */
@@ -48,6 +62,7 @@ const NODE = [
   "keyfiles",
   "store",
   "audit",
+  "observe",
   "service",
   "cli",
 ];
