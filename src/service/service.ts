@@ -6,6 +6,7 @@ import { addCertificates } from "./routes/certificates.ts";
 import { addData } from "./routes/data.ts";
 import { addEvents } from "./routes/events.ts";
 import { addKeys } from "./routes/keys.ts";
+import { addObservability, PROBES } from "./routes/observability.ts";
 import { addTokens } from "./routes/tokens.ts";
 import { addUsingKeys } from "./routes/using-keys.ts";
 
@@ -99,6 +100,7 @@ export async function createService(options: HttpServiceOptions): Promise<Fastif
   addData(app, service);
   addEvents(app, service, closing.signal);
   app.get("/v1/openapi.json", { schema: { hide: true } }, () => app.swagger());
+  await addObservability(app, service, configuration);
   app.get("/healthz", { schema: { hide: true } }, () => ({ status: "ok" }));
 
   const watching = service.watch(closing.signal).catch((error: unknown) => {
@@ -111,4 +113,4 @@ export async function createService(options: HttpServiceOptions): Promise<Fastif
   return app;
 }
 
-const isPublic = (url: string): boolean => url === "/healthz";
+const isPublic = (url: string): boolean => PROBES.has(url);
