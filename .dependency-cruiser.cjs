@@ -62,6 +62,7 @@ const NODE = [
   "keyfiles",
   "store",
   "audit",
+  "channels",
   "observe",
   "service",
   "cli",
