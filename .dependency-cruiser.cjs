@@ -6,11 +6,13 @@
 const ROOMS = {
   bytes: [],
   async: [],
+  // Events for observers, which every room below cli may publish.
+  channels: [],
   asn1: ["bytes"],
   crypto: ["bytes", "async", "asn1"],
   pcsc: ["bytes", "async"],
-  apdu: ["bytes", "async"],
-  card: ["bytes", "async", "asn1", "crypto", "apdu", "pcsc"],
+  apdu: ["bytes", "async", "channels"],
+  card: ["bytes", "async", "channels", "asn1", "crypto", "apdu", "pcsc"],
   // pcsc is loaded by PivSession.open(), where no other client is given.
   store: ["card"],
   piv: ["bytes", "async", "asn1", "crypto", "apdu", "card", "pcsc"],
@@ -20,7 +22,7 @@ const ROOMS = {
   keyfiles: ["bytes", "asn1", "crypto"],
   certificates: ["bytes", "asn1", "crypto", "cryptoki", "webcrypto"],
   doctor: ["bytes", "async", "asn1", "crypto", "apdu", "card", "piv", "pkcs15"],
-  cryptoki: ["bytes", "async", "asn1", "crypto", "pcsc", "card"],
+  cryptoki: ["bytes", "async", "channels", "asn1", "crypto", "pcsc", "card"],
   testing: ["bytes", "async", "apdu", "card", "pcsc", "cryptoki"],
   virtual: ["bytes", "async", "asn1", "crypto", "apdu"],
   sockets: ["bytes"],
@@ -33,8 +35,11 @@ const ROOMS = {
   // webcrypto, p11kit, pcsc and store are loaded when they are used; card and pcsc lend types.
   tokens: ["bytes", "async", "asn1", "crypto", "cryptoki", "card", "webcrypto", "p11kit", "pcsc", "store"],
   audit: ["bytes", "async"],
+  observe: ["channels"],
   service: [
     "audit",
+    "channels",
+    "observe",
     "bytes",
     "async",
     "apdu",
@@ -60,6 +65,8 @@ const NODE = [
   "keyfiles",
   "store",
   "audit",
+  "channels",
+  "observe",
   "service",
   "cli",
 ];

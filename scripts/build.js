@@ -34,6 +34,7 @@ const ROOMS = [
   "x509",
   "webcrypto",
   "testing",
+  "observe",
 ];
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const [outdir = path.join(ROOT, "dist")] = process.argv.slice(2);

@@ -48,4 +48,5 @@ export {
 export { type CommandSearch, findCommandNamed } from "./explain/named.ts";
 export { CONCEALED, Concealer, concealExchange, type ConcealedExchange } from "./secrets.ts";
 export { encodeTlv, findTlv, readTlv, readTlvs, type Tlv } from "./tlv.ts";
+export { type ExchangeEnd, ExchangeObserver } from "./observed.ts";
 export { traceText, traceTransmit, type TraceClock, type TraceEvent, type TraceSink } from "./trace.ts";

@@ -9,7 +9,14 @@ import {
   untilAborted,
 } from "../async/index.ts";
 import { toHex } from "../bytes/index.ts";
-import { CardChannel, type CommandApdu, supportsExtendedLength, type Transmit } from "../apdu/index.ts";
+import {
+  CardChannel,
+  type CommandApdu,
+  ExchangeObserver,
+  supportsExtendedLength,
+  type Transmit,
+} from "../apdu/index.ts";
+import { CHANNELS } from "../channels/index.ts";
 import { PcscError } from "../pcsc/error.ts";
 import { type CardConnection, SCARD_DISPOSITION, SCARD_PROTOCOL } from "../pcsc/types.ts";
 import {
@@ -23,6 +30,7 @@ import {
   toAccessError,
   translatePcscErrors,
 } from "./errors.ts";
+import { QueueWait } from "./queue-wait.ts";
 import { CardHold, HOLD_MS, type HoldingCard } from "./card-hold.ts";
 import type { CardExchange, CardFinding, ExclusiveAccess } from "./contract.ts";
 import { readerDataLimit, readerFeatures } from "./reader-features.ts";
@@ -118,12 +126,19 @@ export class Card implements ExclusiveAccess, AsyncDisposable {
     this.#idle = options.hold ?? HOLD_MS;
     this.#reconnect = options.reconnect;
     this.#readerFacts = options.readerFacts ?? {};
+    const exchanges = new ExchangeObserver(connection.reader);
     const transmit: Transmit = async (command, { long = false, conceal } = {}) => {
+      const { apdu, error: errors } = CHANNELS;
+      const ended = apdu.hasSubscribers || errors.hasSubscribers ? exchanges.begin(command, conceal) : undefined;
       try {
         // Not the caller's signal: an exchange that has begun is finished, also when its caller has left.
-        return await this.#connection.transmit(command, { long, conceal });
+        const answer = await this.#connection.transmit(command, { long, conceal });
+        ended?.(answer);
+        return answer;
       } catch (error) {
-        throw this.#failed(error);
+        const failure = this.#failed(error);
+        ended?.(undefined, failure);
+        throw failure;
       }
     };
     this.#channel = new CardChannel(options.wrap?.(transmit, connection.reader) ?? transmit, {
@@ -199,7 +214,8 @@ export class Card implements ExclusiveAccess, AsyncDisposable {
   async exclusively<T>(work: (card: CardExchange) => Promise<T>, options?: CallOptions): Promise<T> {
     const signal = signalOf(options, badOptions);
     if (this.#holds.size > 0) this.#announceWait();
-    const done = this.#queue.run(() => this.#inTransaction(work, signal), signal);
+    const wait = CHANNELS.queue.hasSubscribers ? new QueueWait(this.reader, this.#queue.waiting) : undefined;
+    const done = this.#queue.run(() => this.#inTransaction(work, signal, wait), signal);
     return untilAborted(done, signal, cancelled);
   }
 
@@ -240,8 +256,9 @@ export class Card implements ExclusiveAccess, AsyncDisposable {
   /** Begins a transaction that stays open. @param letGo Called if the caller has left before it began. */
   async #keepOpen(letGo: () => Promise<void>, signal?: AbortSignal): Promise<void> {
     this.#announceWait();
+    const wait = CHANNELS.queue.hasSubscribers ? new QueueWait(this.reader, this.#queue.waiting) : undefined;
     const held = this.#queue.run(async () => {
-      await this.#begin(signal);
+      await this.#begin(signal, wait);
       this.#holders++;
     }, signal);
     await untilAborted(held, signal, cancelled).catch((error: unknown) => {
@@ -290,9 +307,10 @@ export class Card implements ExclusiveAccess, AsyncDisposable {
   /** Occupies the queue, with a transaction, until the function given to `taken` is called. */
   #takeTurn<T>(taken: (giveTurn: () => void) => T, signal?: AbortSignal): Promise<T> {
     this.#announceWait();
+    const wait = CHANNELS.queue.hasSubscribers ? new QueueWait(this.reader, this.#queue.waiting) : undefined;
     return new Promise((resolve, reject) => {
       const turn = this.#queue.run(async () => {
-        await this.#begin(signal);
+        await this.#begin(signal, wait);
         await new Promise<void>((giveTurn) => {
           resolve(taken(giveTurn));
         });
@@ -330,8 +348,12 @@ export class Card implements ExclusiveAccess, AsyncDisposable {
     }
   }
 
-  async #inTransaction<T>(work: (card: CardExchange) => Promise<T>, signal?: AbortSignal): Promise<T> {
-    await this.#begin(signal);
+  async #inTransaction<T>(
+    work: (card: CardExchange) => Promise<T>,
+    signal?: AbortSignal,
+    wait?: QueueWait,
+  ): Promise<T> {
+    await this.#begin(signal, wait);
     let failure: unknown;
     try {
       return await work({
@@ -366,9 +388,13 @@ export class Card implements ExclusiveAccess, AsyncDisposable {
     } else await this.#end(disturbed);
   }
 
-  async #begin(signal?: AbortSignal): Promise<void> {
+  async #begin(signal?: AbortSignal, wait?: QueueWait): Promise<void> {
     clearTimeout(this.#timer);
-    if (this.#open) return;
+    wait?.takesTurn();
+    if (this.#open) {
+      wait?.ends();
+      return;
+    }
     if (this.#broken) await this.#renew();
     try {
       await this.#connection.begin({ signal });
@@ -378,6 +404,7 @@ export class Card implements ExclusiveAccess, AsyncDisposable {
       await this.#takeUp();
       await translatePcscErrors(this.#connection.begin({ signal }));
     }
+    wait?.ends();
     this.#open = true;
     this.#alone = undefined;
     this.#transaction++;

@@ -1,3 +1,4 @@
+import { CHANNELS } from "../channels/index.ts";
 import { type CallOptions, signalOf, throwIfAborted, untilAborted } from "../async/index.ts";
 import type { ApplicationOptions } from "./application.ts";
 import type { AnyChapter, AnyEntry, Module } from "./chapter.ts";
@@ -51,7 +52,9 @@ export class Gate {
       for (const [name, entry] of Object.entries(functions)) {
         const method = function (this: Gate, ...args: unknown[]): Promise<unknown> {
           const { tracer } = this.#module;
-          if (!tracer.listening) return this.#run(entry, args);
+          const { call, callStart, error } = CHANNELS;
+          const observed = call.hasSubscribers || callStart.hasSubscribers || error.hasSubscribers;
+          if (!observed && !tracer.listening) return this.#run(entry, args);
           return tracer.trace(name as FunctionName, entry, args, () => this.#run(entry, args));
         };
         Object.defineProperty(method, "name", { value: name });

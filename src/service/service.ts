@@ -10,6 +10,7 @@ import { addClient, CLIENT_ADDRESS } from "./routes/client.ts";
 import { addData } from "./routes/data.ts";
 import { addEvents } from "./routes/events.ts";
 import { addKeys } from "./routes/keys.ts";
+import { addObservability, PROBES } from "./routes/observability.ts";
 import { addTokens } from "./routes/tokens.ts";
 import { addTrace } from "./routes/trace.ts";
 import { addUsingKeys } from "./routes/using-keys.ts";
@@ -23,7 +24,7 @@ const CONNECTIONS = 4096;
 /** Pages of other sites cannot send it without being asked: a write without it is refused. */
 const CLIENT_HEADER = "cryptoki-client";
 /** Addresses for which no credentials are needed. */
-const PUBLIC: ReadonlySet<string> = new Set(["/healthz", CLIENT_ADDRESS]);
+const PUBLIC: ReadonlySet<string> = new Set([...PROBES, CLIENT_ADDRESS]);
 
 export interface HttpServiceOptions extends ServiceOptions {
   /** The version that the OpenAPI document states. */
@@ -125,6 +126,7 @@ export async function createService(options: HttpServiceOptions): Promise<Fastif
   addTrace(app, service, closing.signal, trace);
   if (page) await addWebPage(app, page);
   app.get("/v1/openapi.json", { schema: { hide: true } }, () => app.swagger());
+  await addObservability(app, service, configuration);
   app.get("/healthz", { schema: { hide: true } }, () => ({ status: "ok" }));
 
   const watching = service.watch(closing.signal).catch((error: unknown) => {

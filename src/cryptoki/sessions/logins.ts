@@ -9,9 +9,11 @@ import {
   UnsupportedError,
 } from "../../card/index.ts";
 import { copySecret, equalBytes, secretUtf8, wipe } from "../../bytes/index.ts";
+import { CHANNELS } from "../../channels/index.ts";
 import { CKR } from "../constants/ckr.ts";
 import { cancelled, CryptokiError } from "../errors.ts";
 import type { PrivateKey } from "../objects/object-copy.ts";
+import { publishLogin } from "./login-outcome.ts";
 import type { LoggedIn, Token } from "../slots/token.ts";
 
 /**
@@ -342,19 +344,24 @@ async function verifyForUse(
       ? authenticate(null, { signal })
       : withPin(pin, (copy) => authenticate(copy, { signal })));
     token.userVerified();
+    if (CHANNELS.login.hasSubscribers) publishLogin(token, "user");
     return held;
   } catch (error) {
+    publishLogin(token, "user", error);
     throw loginError("user", error);
   }
 }
 
 /** Wipes the copy that the card gets. Without a PIN, the user types it on the reader. */
-async function verify({ cardToken }: Token, user: PinUser, pin: Pin, signal?: AbortSignal): Promise<void> {
+async function verify(token: Token, user: PinUser, pin: Pin, signal?: AbortSignal): Promise<void> {
+  const { cardToken } = token;
   const { pinPad } = cardToken;
   const copy = pin === null && pinPad ? undefined : copyPin(pin);
   try {
     await (copy ? cardToken.login(user, copy, { signal }) : pinPad?.login(user, { signal }));
+    if (CHANNELS.login.hasSubscribers) publishLogin(token, user);
   } catch (error) {
+    publishLogin(token, user, error);
     throw loginError(user, error);
   } finally {
     if (copy) wipe(copy);

@@ -1,3 +1,5 @@
+import { CHANNELS } from "../../channels/index.ts";
+import { toHex } from "../../bytes/index.ts";
 import { followReaders, type ReaderFacts } from "../../card/index.ts";
 import type { ReaderState } from "../../pcsc/types.ts";
 import { type ReaderSlot, type CardEnvironment, InsertedCard } from "./inserted-card.ts";
@@ -36,6 +38,11 @@ export class Reader implements ReaderSlot {
 
   get plugged(): boolean {
     return this.#state !== undefined;
+  }
+
+  /** What the resource manager reported last. */
+  get state(): ReaderState | undefined {
+    return this.#state;
   }
 
   get mute(): boolean {
@@ -160,7 +167,11 @@ export class ReaderSource {
     for (const { name } of states) {
       if (!this.#readers.has(name)) this.#readers.set(name, new Reader(name, this.#way, this.#owner));
     }
-    for (const reader of this.#readers.values()) void this.#update(reader, named.get(reader.name));
+    for (const reader of this.#readers.values()) {
+      const state = named.get(reader.name);
+      if (CHANNELS.card.hasSubscribers) publishChange(reader, state);
+      void this.#update(reader, state);
+    }
   }
 
   async #update(reader: Reader, state: ReaderState | undefined): Promise<void> {
@@ -169,6 +180,15 @@ export class ReaderSource {
     this.#owner.changed(change);
     await ending;
   }
+}
+
+/** A card that was exchanged for another between two states is a removal and an insertion. */
+function publishChange({ name: reader, state: before }: Reader, state: ReaderState | undefined): void {
+  const time = Date.now();
+  const isSame = before?.present === state?.present && before?.events === state?.events;
+  if (isSame) return;
+  if (before?.present) CHANNELS.card.publish({ time, reader, change: "removed" });
+  if (state?.present) CHANNELS.card.publish({ time, reader, change: "inserted", atr: toHex(state.atr) });
 }
 
 interface Watch {

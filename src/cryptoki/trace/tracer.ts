@@ -1,3 +1,4 @@
+import { type CallStart, CHANNELS } from "../../channels/index.ts";
 import type { CardFinding } from "../../card/index.ts";
 import { CryptokiError } from "../errors.ts";
 import type { FunctionEntry } from "../function-entry.ts";
@@ -71,8 +72,21 @@ export class Tracer {
     this.#tell(buildText(this.#bits));
   }
 
-  /** Runs `work`, a call of the function `name`, and reports it when it has ended. */
-  async trace<Result>(
+  /** Runs `work`, a call of the function `name`, and reports it when it has ended: to the callback, and to observers. */
+  trace<Result>(
+    name: FunctionName,
+    entry: FunctionEntry,
+    values: readonly unknown[],
+    work: () => Promise<Result>,
+  ): Promise<Result> {
+    const start: CallStart = { id: ++calls, time: Date.now(), function: name, ...handlesOf(entry, values) };
+    const { callStart } = CHANNELS;
+    return callStart.runStores(start, () =>
+      published(start, this.listening ? () => this.#toCallback(name, entry, values, work) : work),
+    );
+  }
+
+  async #toCallback<Result>(
     name: FunctionName,
     entry: FunctionEntry,
     values: readonly unknown[],
@@ -117,6 +131,38 @@ export class Tracer {
 
   #tell(line: string, event?: CallEvent | FindingEvent): void {
     harmless(() => this.#callback?.(line, event));
+  }
+}
+
+/** Calls of all applications of this process that were observed. */
+let calls = 0;
+
+/** The session or the slot of a call. */
+function handlesOf(
+  { parameters }: FunctionEntry,
+  values: readonly unknown[],
+): { readonly session?: number; readonly slot?: number } {
+  const [kind] = parameters[0]?.slice(1) ?? [];
+  const [value] = values;
+  return (kind === "session" || kind === "slot") && typeof value === "number" ? { [kind]: value } : {};
+}
+
+/** Runs `work`, and publishes how it ended. */
+async function published<Result>(start: CallStart, work: () => Promise<Result>): Promise<Result> {
+  const begun = performance.now();
+  const end = (rv: string): void => {
+    const duration = performance.now() - begun;
+    CHANNELS.call.publish({ ...start, duration, rv });
+    if (rv === "CKR_OK") return;
+    CHANNELS.error.publish({ time: Date.now(), layer: "cryptoki", code: rv, function: start.function });
+  };
+  try {
+    const result = await work();
+    end("CKR_OK");
+    return result;
+  } catch (error) {
+    end(error instanceof CryptokiError ? error.code : "CKR_GENERAL_ERROR");
+    throw error;
   }
 }
 
