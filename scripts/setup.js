@@ -24,6 +24,7 @@ const PACKAGES = [
   "libnss3-tools",
   "libpcsclite-dev",
   "make",
+  "nats-server",
   "opensc",
   "openssh-client",
   "openssh-server",
