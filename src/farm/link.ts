@@ -27,7 +27,7 @@ export interface FarmClientOptions extends NatsOptions, StreamOptions {
   readonly client?: string;
   /** Seconds in which a request ends; default: 30. */
   readonly seconds?: number;
-  /** Is told of each result. */
+  /** Receives each result's card and times. */
   readonly onUse?: (use: FarmUse) => void;
 }
 

@@ -116,7 +116,7 @@ export class Work {
     return this.#end(request, { status: isRefused ? "refused" : "failed", reason });
   }
 
-  /** Answers, and takes the request from the queue for good. */
+  /** Answers, and removes the request from the queue. */
   #end(request: FarmRequest, answer: Answer): WorkOutcome {
     const reply = { reason: undefined, serial: undefined, times: undefined, result: new Uint8Array(), ...answer };
     this.#publish(request.reply, { ...reply, attempt: this.#message.info.deliveryCount });

@@ -50,7 +50,7 @@ export class WorkerCard implements AsyncDisposable {
 
   /**
    * Reads what keys the card has, and logs in where they need it.
-   * @param refuse Is told of a token whose PIN was refused: none of its keys that need the PIN are in the list.
+   * @param refuse Receives a token whose PIN was refused: none of its keys that need the PIN are in the list.
    * @throws {CardAccessError}; {CardError}.
    */
   async open({ tokens }: CardApplication, refuse: (info: CardTokenInfo, error: PinError) => void): Promise<void> {
