@@ -40,7 +40,7 @@ export class CardFarm extends Cryptoki {
 
   /**
    * Connects, which C_Initialize does otherwise, and says what is wrong with the farm.
-   * @throws {FarmError} LIBRARY_MISSING, NO_SERVER, STREAM_REFUSED, BAD_INPUT.
+   * @throws {FarmError} LIBRARY_MISSING, NO_SERVER, NO_STREAM, BAD_INPUT.
    */
   async connect(): Promise<void> {
     await this.#readers.open();

@@ -4,6 +4,8 @@ export type FarmErrorCode =
   | "LIBRARY_MISSING"
   /** The NATS server cannot be reached, or refuses this client. */
   | "NO_SERVER"
+  /** The server has no stream of a farm: no worker was started there. */
+  | "NO_STREAM"
   /** The server has no JetStream, or a stream of this name with other settings. */
   | "STREAM_REFUSED"
   /** An option or a message that is malformed. */

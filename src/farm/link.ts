@@ -1,15 +1,14 @@
 import type { Msg } from "@nats-io/transport-node";
 import { pause, throwIfAborted, untilAborted, type CallOptions } from "../async/index.ts";
-import { fromUtf8, toHex } from "../bytes/index.ts";
+import { toHex } from "../bytes/index.ts";
 import { CardCancelledError, checkedResult, type KeyPrimitive } from "../card/index.ts";
 import { CKR, CryptokiError } from "../cryptoki/index.ts";
 import { randomBytes } from "../crypto/index.ts";
 import { FarmError } from "./error.ts";
 import { decodeKeys, type FarmKey, modulusLength } from "./key.ts";
-import { decodeReply, encodeRequest, type FarmReply, type FarmStatus, type FarmTimes } from "./message.ts";
-import { CHANGED, isClientName, KEYS, MAX_INPUT, replySubject, workSubject } from "./names.ts";
-import { FarmConnection, fieldsOf, type NatsOptions, type StreamOptions, textOf } from "./nats.ts";
-import { decodeResult } from "./result-entry.ts";
+import { decodeReply, encodeAgain, encodeRequest, type FarmReply, type FarmStatus, type FarmTimes } from "./message.ts";
+import { AGAIN, CHANGED, isClientName, KEYS, MAX_INPUT, replySubject, workSubject } from "./names.ts";
+import { FarmConnection, fieldsOf, type NatsOptions, textOf } from "./nats.ts";
 import { isSecret } from "./rules.ts";
 import { SealKey } from "./seal.ts";
 
@@ -22,7 +21,7 @@ export interface FarmUse {
   readonly attempt: number;
 }
 
-export interface FarmClientOptions extends NatsOptions, StreamOptions {
+export interface FarmClientOptions extends NatsOptions {
   /** The client's name in the subject of its answers, which a NATS account may prescribe; default: a random one. */
   readonly client?: string;
   /** Seconds in which a request ends; default: 30. */
@@ -80,7 +79,7 @@ export class FarmLink implements AsyncDisposable {
     if (options.client !== undefined && !isClientName(options.client)) {
       throw new FarmError("BAD_INPUT", "the client's name has letters, digits, _ and -, 64 at most");
     }
-    const connection = await FarmConnection.open(options, options);
+    const connection = await FarmConnection.openForClient(options);
     const link = new FarmLink(connection, options, await SealKey.create(), changed);
     link.#listen();
     await link.refresh();
@@ -111,20 +110,17 @@ export class FarmLink implements AsyncDisposable {
   async #followConnection(): Promise<void> {
     for await (const { type } of this.#connection.nats.status()) {
       if (type !== "reconnect") continue;
-      for (const pending of [...this.#pending.values()]) void this.#recover(pending);
+      for (const pending of [...this.#pending.values()]) this.#recover(pending);
       void this.refresh().catch(() => undefined);
     }
   }
 
-  async #recover({ id, isSealed, settle, again }: Pending): Promise<void> {
-    if (isSealed) {
-      again();
-      return;
-    }
-    const entry = await this.#connection.results.get(id).catch(() => undefined);
-    const reply = entry && decodeResult(fromUtf8(entry.value));
-    if (reply) settle(reply);
-    else again();
+  /** A request that the server has not got is published again; a signature that was made meanwhile is sent again by a worker. */
+  #recover({ id, isSealed, again }: Pending): void {
+    again();
+    if (isSealed) return;
+    const headers = this.#connection.headers(encodeAgain({ id, reply: replySubject(this.#client, id) }));
+    this.#connection.nats.publish(AGAIN, "", { headers });
   }
 
   #answered(message: Msg): void {
@@ -200,17 +196,18 @@ export class FarmLink implements AsyncDisposable {
       resolve = whenDone;
       reject = whenFailed;
     });
+    let failure: unknown;
     const timer = setTimeout(() => {
-      reject(
-        new CryptokiError(
-          CKR.DEVICE_ERROR,
-          `no card of the farm answered within ${seconds} s; it may still do the request`,
-        ),
-      );
+      const reason =
+        failure === undefined ? "it may still do the request" : `the server took no request: ${textOf(failure)}`;
+      const message = `no card of the farm answered within ${seconds} s; ${reason}`;
+      reject(new CryptokiError(CKR.DEVICE_ERROR, message, { cause: failure }));
       void this.refresh().catch(() => undefined);
     }, 1000 * seconds);
     const publish = (messageId: string): void => {
-      this.#publish(key, new Map([...headers, ["Nats-Msg-Id", messageId]]), input, deadline, over.signal).catch(reject);
+      this.#publish(key, new Map([...headers, ["Nats-Msg-Id", messageId]]), input, deadline, over.signal, (cause) => {
+        failure = cause;
+      }).catch(reject);
     };
     // A secret result is not kept, so it is computed again, under another name; the server drops the second of one name.
     let round = 0;
@@ -249,6 +246,7 @@ export class FarmLink implements AsyncDisposable {
     input: Uint8Array,
     deadline: number,
     over: AbortSignal,
+    failed: (cause: unknown) => void,
   ): Promise<void> {
     const { js } = this.#connection;
     while (!over.aborted && Date.now() < deadline) {
@@ -257,8 +255,10 @@ export class FarmLink implements AsyncDisposable {
           headers: this.#connection.headers(headers),
           timeout: 5000,
         });
+        failed(undefined);
         return;
       } catch (cause) {
+        failed(cause);
         if (cause instanceof Error && "code" in cause && QUEUE_FULL.has(cause.code)) {
           throw new CryptokiError(CKR.DEVICE_MEMORY, "too many requests wait for this key; try again later", { cause });
         }

@@ -105,6 +105,26 @@ export function decodeRequest(headers: Headers, input: Uint8Array): FarmRequest 
   return { id, primitive, deadline, reply, seal: sealOf(headers), trace: headers.get("Traceparent"), input };
 }
 
+/** The request whose answer a client asks for once more, and where it goes. */
+export interface FarmAgain {
+  readonly id: string;
+  readonly reply: string;
+}
+
+export const encodeAgain = ({ id, reply }: FarmAgain): Headers =>
+  new Map([
+    ["Farm-Id", id],
+    ["Farm-Reply", reply],
+  ]);
+
+/** @throws {FarmError} BAD_INPUT naming the header that is wrong. */
+export function decodeAgain(headers: Headers): FarmAgain {
+  return {
+    id: matching(headers, "Farm-Id", (text) => ID.test(text)),
+    reply: matching(headers, "Farm-Reply", isReplySubject),
+  };
+}
+
 function sealOf(headers: Headers): Uint8Array | undefined {
   const text = headers.get("Farm-Seal");
   if (text === undefined) return undefined;

@@ -11,8 +11,10 @@ export const RESULTS = "FARM_RESULTS";
 export const KEYS = "farm.v1.keys";
 /** The subject on which a worker says that its keys have changed. */
 export const CHANGED = "farm.v1.changed";
-/** The name of a worker in NATS' service API. */
-export const SERVICE = "cryptoki-farm";
+/** The subject on which a client asks for an answer that it may have missed. */
+export const AGAIN = "farm.v1.again";
+/** The queue group of workers: one of them takes what any may answer. */
+export const WORKERS = "cryptoki-farm";
 /** JetStream says here that a request was delivered as often as it may be, and never acknowledged. */
 export const GIVEN_UP = `$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.${STREAM}.*`;
 
@@ -24,8 +26,6 @@ export const MAX_MESSAGE = 4096;
 export const MAX_INPUT = 3072;
 /** Milliseconds without an acknowledgement after which the server gives a request to another card. */
 export const ACK_WAIT = 5000;
-/** Milliseconds between two signs of life while a card works, or waits for a touch. */
-export const WORKING_EVERY = 2000;
 /** Deliveries of one request: to one card, and to one more. */
 export const MAX_DELIVERIES = 2;
 /** Requests that may wait for one key, where no option says so. */

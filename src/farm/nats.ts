@@ -1,6 +1,5 @@
 import type * as jetstream from "@nats-io/jetstream";
 import type * as kv from "@nats-io/kv";
-import type * as services from "@nats-io/services";
 import type * as transport from "@nats-io/transport-node";
 import { FarmError } from "./error.ts";
 import type { Headers } from "./message.ts";
@@ -18,7 +17,7 @@ import {
 
 /** How a client or a worker reaches the NATS servers. */
 export interface NatsOptions {
-  /** "nats://host:4222", "tls://host:4222": one server, or several of a cluster. */
+  /** "nats://host:4222", "tls://host:4222", "nats://user:password@host:4222": one server, or several of a cluster. */
   readonly servers: string | readonly string[];
   /** Files, PEM: the authority of the servers, and the client's certificate with its key. */
   readonly tls?: { readonly ca?: string; readonly certificate?: string; readonly key?: string };
@@ -30,12 +29,14 @@ export interface NatsOptions {
   readonly name?: string;
 }
 
-/** The settings of the stream that may differ between farms. */
+/** The settings of the stream that may differ between farms; the worker that was started last decides. */
 export interface StreamOptions {
   /** Requests that may wait for one key; default: 200. */
   readonly queue?: number;
   /** Copies of the stream: 1 with one server, 3 in a cluster. Default: 1. */
   readonly replicas?: number;
+  /** Milliseconds without a sign of life of a worker after which a request goes to another card; default: 5000. */
+  readonly acknowledgeWithin?: number;
 }
 
 /** The packages of NATS, which are installed only where there is a farm. */
@@ -43,22 +44,20 @@ export interface NatsLibrary {
   readonly transport: typeof transport;
   readonly jetstream: typeof jetstream;
   readonly kv: typeof kv;
-  readonly services: typeof services;
 }
 
-const PACKAGES = ["@nats-io/transport-node", "@nats-io/jetstream", "@nats-io/kv", "@nats-io/services"];
+const PACKAGES = ["@nats-io/transport-node", "@nats-io/jetstream", "@nats-io/kv"];
 const NOT_FOUND: ReadonlySet<unknown> = new Set(["ERR_MODULE_NOT_FOUND", "MODULE_NOT_FOUND"]);
 
 /** @throws {FarmError} LIBRARY_MISSING with the line that installs the packages. */
 async function loadNats(): Promise<NatsLibrary> {
   try {
-    const [nodeTransport, js, keyValue, micro] = await Promise.all([
+    const [nodeTransport, js, keyValue] = await Promise.all([
       import("@nats-io/transport-node"),
       import("@nats-io/jetstream"),
       import("@nats-io/kv"),
-      import("@nats-io/services"),
     ]);
-    return { transport: nodeTransport, jetstream: js, kv: keyValue, services: micro };
+    return { transport: nodeTransport, jetstream: js, kv: keyValue };
   } catch (cause) {
     if (!(cause instanceof Error && "code" in cause && NOT_FOUND.has(cause.code))) throw cause;
     throw new FarmError(
@@ -71,32 +70,79 @@ async function loadNats(): Promise<NatsLibrary> {
   }
 }
 
-/** A connection to the servers of a farm, with its stream and bucket. */
+/** A client's connection to the servers of a farm: it publishes and listens. It connects again by itself as long as it is open. */
 export class FarmConnection implements AsyncDisposable {
   readonly library: NatsLibrary;
   readonly nats: transport.NatsConnection;
   readonly js: jetstream.JetStreamClient;
+
+  protected constructor(library: NatsLibrary, nats: transport.NatsConnection) {
+    this.library = library;
+    this.nats = nats;
+    this.js = library.jetstream.jetstream(nats);
+  }
+
+  /**
+   * Connects. The stream must be there; a client that may not ask for it sees that when it publishes.
+   * @throws {FarmError} LIBRARY_MISSING, NO_SERVER, NO_STREAM.
+   */
+  static async openForClient(options: NatsOptions): Promise<FarmConnection> {
+    const library = await loadNats();
+    const nats = await connected(library, options);
+    try {
+      const manager = await library.jetstream.jetstreamManager(nats, { checkAPI: false, timeout: 2000 });
+      await manager.streams.info(STREAM);
+    } catch (cause) {
+      if (isMissing(library, cause)) {
+        await nats.close();
+        throw new FarmError(
+          "NO_STREAM",
+          "the NATS server has no stream of a farm; start a worker first (cryptoki work), which makes it",
+          { cause },
+        );
+      }
+    }
+    return new FarmConnection(library, nats);
+  }
+
+  headers(fields: Headers): transport.MsgHdrs {
+    const headers = this.library.transport.headers();
+    for (const [name, value] of fields) headers.set(name, value);
+    return headers;
+  }
+
+  /** Sends what is written, and closes. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.nats.isClosed()) return;
+    await this.nats.drain().catch(() => this.nats.close());
+  }
+}
+
+/** A worker's connection, with the stream and the bucket, which it makes. */
+export class WorkerConnection extends FarmConnection {
   readonly manager: jetstream.JetStreamManager;
   readonly results: kv.KV;
+  /** Milliseconds. */
+  readonly acknowledgeWithin: number;
 
   private constructor(
     library: NatsLibrary,
     nats: transport.NatsConnection,
     manager: jetstream.JetStreamManager,
     results: kv.KV,
+    acknowledgeWithin: number,
   ) {
-    this.library = library;
-    this.nats = nats;
-    this.js = library.jetstream.jetstream(nats);
+    super(library, nats);
     this.manager = manager;
     this.results = results;
+    this.acknowledgeWithin = acknowledgeWithin;
   }
 
   /**
-   * Connects, and makes the stream and the bucket if they are missing. It connects again by itself as long as it is open.
+   * Connects, and makes the stream and the bucket if they are missing.
    * @throws {FarmError} LIBRARY_MISSING, NO_SERVER, STREAM_REFUSED.
    */
-  static async open(options: NatsOptions, stream: StreamOptions = {}): Promise<FarmConnection> {
+  static async open(options: NatsOptions, stream: StreamOptions = {}): Promise<WorkerConnection> {
     const library = await loadNats();
     const nats = await connected(library, options);
     try {
@@ -107,7 +153,7 @@ export class FarmConnection implements AsyncDisposable {
         ttl: 1000 * MAX_AGE,
         replicas: stream.replicas ?? 1,
       });
-      return new FarmConnection(library, nats, manager, results);
+      return new WorkerConnection(library, nats, manager, results, stream.acknowledgeWithin ?? ACK_WAIT);
     } catch (cause) {
       await nats.close();
       if (cause instanceof FarmError) throw cause;
@@ -124,23 +170,23 @@ export class FarmConnection implements AsyncDisposable {
       durable_name: fingerprint,
       filter_subject: workSubject(fingerprint),
       ack_policy: this.library.jetstream.AckPolicy.Explicit,
-      ack_wait: nanoseconds(ACK_WAIT),
+      ack_wait: nanoseconds(this.acknowledgeWithin),
       max_deliver: MAX_DELIVERIES,
     });
     return this.js.consumers.get(STREAM, fingerprint);
   }
+}
 
-  headers(fields: Headers): transport.MsgHdrs {
-    const headers = this.library.transport.headers();
-    for (const [name, value] of fields) headers.set(name, value);
-    return headers;
-  }
+/** JetStream: stream not found; JetStream not enabled, also for this account. */
+const MISSING: ReadonlySet<unknown> = new Set([10_059, 10_076, 10_039]);
 
-  /** Sends what is written, and closes. */
-  async [Symbol.asyncDispose](): Promise<void> {
-    if (this.nats.isClosed()) return;
-    await this.nats.drain().catch(() => this.nats.close());
-  }
+function isMissing({ transport: { NoRespondersError } }: NatsLibrary, error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  return (
+    ("code" in error && MISSING.has(error.code)) ||
+    error.name.startsWith("JetStreamNotEnabled") ||
+    [error, error.cause].some((one) => one instanceof NoRespondersError)
+  );
 }
 
 /** The headers of a message that a farm knows. */
@@ -152,10 +198,11 @@ async function connected(
   { transport: { connect, credsAuthenticator } }: NatsLibrary,
   options: NatsOptions,
 ): Promise<transport.NatsConnection> {
-  const { servers, tls, user, password, credentials, name } = options;
+  const { tls, credentials, name } = options;
+  const { servers, user, password } = withoutUser(options);
   try {
     return await connect({
-      servers: typeof servers === "string" ? servers.split(",") : [...servers],
+      servers: [...servers],
       name: name ?? "cryptoki farm",
       // As long as it is open: a server that is started again finds its clients.
       maxReconnectAttempts: -1,
@@ -174,8 +221,26 @@ async function connected(
       }),
     });
   } catch (cause) {
-    throw new FarmError("NO_SERVER", `no NATS server at ${String(servers)}: ${textOf(cause)}`, { cause });
+    throw new FarmError("NO_SERVER", `no NATS server at ${servers.join(", ")}: ${textOf(cause)}`, { cause });
   }
+}
+
+/** The servers' addresses as NATS' package takes them, and as an error may show them. */
+function withoutUser({ servers, user, password }: NatsOptions): {
+  readonly servers: readonly string[];
+  readonly user: string | undefined;
+  readonly password: string | undefined;
+} {
+  const found = { user, password };
+  const plain = (typeof servers === "string" ? servers.split(",") : servers).map((server) => {
+    const match = /^([a-z]+:\/\/)?([^:@/]*)(?::([^@/]*))?@(.*)$/u.exec(server.trim());
+    if (!match) return server.trim();
+    const [, scheme = "", name = "", secret = "", host = ""] = match;
+    found.user ??= decodeURIComponent(name);
+    found.password ??= decodeURIComponent(secret);
+    return scheme + host;
+  });
+  return { servers: plain, ...found };
 }
 
 async function requireStream(

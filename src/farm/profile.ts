@@ -21,7 +21,7 @@ export function farmProfile(link: () => FarmLink | undefined): CardProfile {
 
 function farmToken(link: FarmLink, key: FarmKey): CardToken {
   const type = keyTypeOf(key.publicKey);
-  const bits = type.type === "rsa" ? type.modulusBits : type.type === "ec" ? curveInfo(type.curve).bits : 255;
+  const bits = type.type === "rsa" ? type.modulusBits : curveInfo(type.curve).bits;
   const objects = objectsOf(key);
   return {
     mechanisms: key.primitives.map((primitive) => ({ primitive, family: type.type, minBits: bits, maxBits: bits })),

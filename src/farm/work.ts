@@ -3,8 +3,8 @@ import { DataError, fromUtf8, utf8 } from "../bytes/index.ts";
 import { CardAccessError, PinError, UnsupportedError } from "../card/index.ts";
 import { modulusLength } from "./key.ts";
 import { decodeRequest, encodeReply, type FarmReply, type FarmRequest, type FarmStatus } from "./message.ts";
-import { MAX_DELIVERIES, WORKING_EVERY } from "./names.ts";
-import { type FarmConnection, fieldsOf, textOf } from "./nats.ts";
+import { MAX_DELIVERIES } from "./names.ts";
+import { fieldsOf, textOf, type WorkerConnection } from "./nats.ts";
 import { decodeResult, encodeResult } from "./result-entry.ts";
 import { decide, decodeClaim, encodeClaim, isSecret } from "./rules.ts";
 import { seal } from "./seal.ts";
@@ -17,11 +17,11 @@ type Answer = Partial<FarmReply> & { readonly status: FarmStatus };
 
 /** Does one request that was delivered, from its arrival to its acknowledgement. */
 export class Work {
-  readonly #connection: FarmConnection;
+  readonly #connection: WorkerConnection;
   readonly #message: JsMsg;
   readonly #key: WorkerKey;
 
-  constructor(connection: FarmConnection, message: JsMsg, key: WorkerKey) {
+  constructor(connection: WorkerConnection, message: JsMsg, key: WorkerKey) {
     this.#connection = connection;
     this.#message = message;
     this.#key = key;
@@ -31,7 +31,7 @@ export class Work {
   async run(isClosing: () => boolean): Promise<WorkOutcome> {
     const alive = setInterval(() => {
       this.#message.working();
-    }, WORKING_EVERY);
+    }, 0.4 * this.#connection.acknowledgeWithin);
     try {
       return await this.#key.card.turns.run(() => {
         if (!isClosing() && !this.#key.card.gone) return this.#handle();

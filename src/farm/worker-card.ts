@@ -15,11 +15,22 @@ import {
 import { keyTypeOf } from "../crypto/index.ts";
 import { type FarmKey, fingerprintOf } from "./key.ts";
 
+/** A token at a worker for which a PIN is wanted. */
+export interface FarmPinRequest {
+  readonly token: CardTokenInfo;
+  readonly reader: string;
+  /** Tokens of this worker whose keys need a PIN, now: a source that knows one PIN gives it only if this is 1. */
+  readonly tokens: number;
+}
+
 /**
  * Gives the user's PIN of a token at a worker, each time it is wanted; the worker wipes it. Undefined: the worker does not use the keys of
- * this token that need it.
+ * this token that need it. It is not asked again for a token whose card refused its PIN.
  */
-export type FarmPinSource = (token: CardTokenInfo, reader: string) => Promise<Uint8Array | undefined>;
+export type FarmPinSource = (request: FarmPinRequest) => Promise<Uint8Array | undefined>;
+
+/** Where a card has the PINs of its tokens from. */
+export type CardPinSource = (token: CardTokenInfo, reader: string) => Promise<Uint8Array | undefined>;
 
 /** A key on a card of this machine. */
 export interface WorkerKey extends FarmKey {
@@ -29,17 +40,26 @@ export interface WorkerKey extends FarmKey {
   readonly privateKey: CardPrivateKey;
 }
 
+interface FoundToken {
+  readonly token: CardToken;
+  readonly info: CardTokenInfo;
+  readonly keys: readonly WorkerKey[];
+  readonly needsLogin: boolean;
+}
+
 /** A card in a reader of this machine, with its keys. It does one thing at a time. */
 export class WorkerCard implements AsyncDisposable {
   readonly #card: Card;
-  readonly #pin: FarmPinSource;
+  readonly #pin: CardPinSource;
   /** Work on it, one after the other. */
   readonly turns = new SerialQueue();
+  /** The keys that it may use. */
   keys: readonly WorkerKey[] = [];
+  #found: readonly FoundToken[] = [];
   /** The card was taken out, or does not answer any more. */
   gone = false;
 
-  constructor(card: Card, pin: FarmPinSource) {
+  constructor(card: Card, pin: CardPinSource) {
     this.#card = card;
     this.#pin = pin;
   }
@@ -48,18 +68,32 @@ export class WorkerCard implements AsyncDisposable {
     return this.#card.reader;
   }
 
-  /**
-   * Reads what keys the card has, and logs in where they need it.
-   * @param refuse Receives a token whose PIN was refused: none of its keys that need the PIN are in the list.
-   * @throws {CardAccessError}; {CardError}.
-   */
-  async open({ tokens }: CardApplication, refuse: (info: CardTokenInfo, error: PinError) => void): Promise<void> {
-    const keys: WorkerKey[] = [];
+  /** Reads what tokens and keys the card has. @throws {CardAccessError}; {CardError}. */
+  async read({ tokens }: CardApplication): Promise<void> {
+    const found: FoundToken[] = [];
     for (const token of tokens) {
       const info = await token.info();
-      const found = await this.#keysOf(token, info);
+      const keys = await this.#keysOf(token, info);
+      found.push({ token, info, keys, needsLogin: keys.some(({ privateKey }) => privateKey.needsLogin) });
+    }
+    this.#found = found;
+  }
+
+  /** Its tokens with keys that need a PIN. */
+  get tokensWithPin(): number {
+    return this.#found.filter(({ needsLogin }) => needsLogin).length;
+  }
+
+  /**
+   * Logs in where keys need it, after {@link read}.
+   * @param refuse Receives a token whose PIN was refused: none of its keys that need the PIN are used.
+   * @throws {CardAccessError}; {CardError}; what the source of PINs throws.
+   */
+  async open(refuse: (info: CardTokenInfo, error: PinError) => void): Promise<void> {
+    const keys: WorkerKey[] = [];
+    for (const { token, info, keys: found, needsLogin } of this.#found) {
       let isOpen = false;
-      if (found.some(({ privateKey }) => privateKey.needsLogin)) {
+      if (needsLogin) {
         try {
           isOpen = await this.#logIn(token, info);
         } catch (error) {

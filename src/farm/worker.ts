@@ -1,6 +1,7 @@
-import type { Consumer } from "@nats-io/jetstream";
+import type { Consumer, JsMsg } from "@nats-io/jetstream";
 import type { Msg } from "@nats-io/transport-node";
 import { Deadline, pause } from "../async/index.ts";
+import { fromUtf8 } from "../bytes/index.ts";
 import {
   CardRecognition,
   type CardProfile,
@@ -11,9 +12,10 @@ import {
 } from "../card/index.ts";
 import type { Pcsc, ReaderState } from "../pcsc/index.ts";
 import { encodeKeys, type FarmKey } from "./key.ts";
-import { decodeRequest, encodeReply } from "./message.ts";
-import { CHANGED, GIVEN_UP, KEYS, MAX_DELIVERIES, SERVICE, STREAM } from "./names.ts";
-import { FarmConnection, fieldsOf, type NatsOptions, type StreamOptions, textOf } from "./nats.ts";
+import { decodeAgain, decodeRequest, encodeReply } from "./message.ts";
+import { AGAIN, CHANGED, GIVEN_UP, KEYS, MAX_DELIVERIES, STREAM, WORKERS } from "./names.ts";
+import { fieldsOf, type NatsOptions, type StreamOptions, textOf, WorkerConnection } from "./nats.ts";
+import { decodeResult } from "./result-entry.ts";
 import { Work } from "./work.ts";
 import { type FarmPinSource, WorkerCard, type WorkerKey } from "./worker-card.ts";
 
@@ -39,8 +41,8 @@ export interface FarmWorkerOptions extends StreamOptions {
   readonly onEvent?: (event: FarmWorkerEvent) => void;
 }
 
-/** Milliseconds of one pull: so long a worker may take to see that a key is withdrawn. */
-const PULL = 5000;
+/** Milliseconds of one pull, which the worker ends earlier when it is closed. */
+const PULL = 30_000;
 /** Milliseconds between tries while the server does not answer. */
 const RETRY = 250;
 /** Milliseconds that work has to end when the worker is closed. */
@@ -54,19 +56,19 @@ const GRACE = 10_000;
  */
 export class FarmWorker implements AsyncDisposable {
   readonly #options: FarmWorkerOptions;
-  readonly #connection: FarmConnection;
+  readonly #connection: WorkerConnection;
   readonly #recognition: CardRecognition;
   readonly #closing = new AbortController();
   /** By reader. */
   readonly #cards = new Map<string, { readonly events: number; readonly card: WorkerCard | undefined }>();
-  /** Serial numbers of tokens whose PIN was refused. */
+  /** Tokens whose PIN was refused, by {@link nameOf}. */
   readonly #refused = new Set<string>();
   readonly #pulls = new Set<Promise<void>>();
   readonly #name: string;
   #watching: Promise<void> = Promise.resolve();
   #closed: Promise<void> | undefined;
 
-  private constructor(options: FarmWorkerOptions, connection: FarmConnection) {
+  private constructor(options: FarmWorkerOptions, connection: WorkerConnection) {
     this.#options = options;
     this.#connection = connection;
     this.#recognition = new CardRecognition(options.profiles);
@@ -78,7 +80,7 @@ export class FarmWorker implements AsyncDisposable {
    * @throws {FarmError} LIBRARY_MISSING, NO_SERVER, STREAM_REFUSED; {CardAccessError} without readers' service.
    */
   static async start(options: FarmWorkerOptions): Promise<FarmWorker> {
-    const connection = await FarmConnection.open(options.nats, options);
+    const connection = await WorkerConnection.open(options.nats, options);
     const worker = new FarmWorker(options, connection);
     try {
       await worker.#begin();
@@ -99,16 +101,20 @@ export class FarmWorker implements AsyncDisposable {
   }
 
   async #begin(): Promise<void> {
-    const { nats, library } = this.#connection;
-    const service = await new library.services.Svcm(nats).add({ name: SERVICE, version: "1.0.0", queue: "" });
-    service.addEndpoint("keys", {
-      subject: KEYS,
-      handler: (_error, message) => {
+    const { nats } = this.#connection;
+    nats.subscribe(KEYS, {
+      callback: (_error, message) => {
         message.respond(this.#announcement(), { headers: this.#headers() });
       },
     });
+    nats.subscribe(AGAIN, {
+      queue: WORKERS,
+      callback: (_error, message) => {
+        this.#sendAgain(message).catch(() => undefined);
+      },
+    });
     nats.subscribe(GIVEN_UP, {
-      queue: SERVICE,
+      queue: WORKERS,
       callback: (_error, message) => {
         this.#answerForDead(message).catch(() => undefined);
       },
@@ -118,7 +124,7 @@ export class FarmWorker implements AsyncDisposable {
     });
   }
 
-  #headers(): ReturnType<FarmConnection["headers"]> {
+  #headers(): ReturnType<WorkerConnection["headers"]> {
     return this.#connection.headers(new Map([["Farm-Worker", this.#name]]));
   }
 
@@ -149,24 +155,38 @@ export class FarmWorker implements AsyncDisposable {
       this.#tell({ type: "removed", reader });
     }
     const added = [...present].filter(([reader]) => !this.#cards.has(reader));
+    const reported = (reader: string) => (error: unknown) => {
+      this.#tell({ type: "unusable", reader, reason: textOf(error) });
+      return undefined;
+    };
+    // All are read before one gets a PIN, so that a source of one PIN knows how many tokens there are.
     await Promise.all(
       added.map(async ([reader, events]) => {
-        const card = await this.#open(reader).catch((error: unknown) => {
-          this.#tell({ type: "unusable", reader, reason: textOf(error) });
-          return undefined;
-        });
-        this.#cards.set(reader, { events, card });
-        for (const key of card?.keys ?? []) this.#startPull(key);
+        this.#cards.set(reader, { events, card: await this.#read(reader).catch(reported(reader)) });
+      }),
+    );
+    await Promise.all(
+      added.map(async ([reader, events]) => {
+        const card = this.#cards.get(reader)?.card;
+        if (!card) return;
+        const opened = await this.#logIn(card).catch(reported(reader));
+        this.#cards.set(reader, { events, card: opened });
+        for (const key of opened?.keys ?? []) this.#startPull(key);
       }),
     );
     this.#announce();
   }
 
-  async #open(reader: string): Promise<WorkerCard | undefined> {
+  #pinOf(token: CardTokenInfo, reader: string): Promise<Uint8Array | undefined> {
+    const { pin } = this.#options;
+    if (!pin || this.#refused.has(nameOf(token))) return Promise.resolve(undefined);
+    const tokens = [...this.#cards.values()].reduce((sum, { card }) => sum + (card?.tokensWithPin ?? 0), 0);
+    return pin({ token, reader, tokens });
+  }
+
+  async #read(reader: string): Promise<WorkerCard | undefined> {
     const connection = await connectCard(this.#options.pcsc, reader);
-    const card = new WorkerCard(connection, async (info, where) =>
-      this.#refused.has(info.serialNumber) ? undefined : this.#options.pin?.(info, where),
-    );
+    const card = new WorkerCard(connection, (token, where) => this.#pinOf(token, where));
     try {
       const application = await this.#recognition.claim(connection);
       if (!application) {
@@ -174,7 +194,18 @@ export class FarmWorker implements AsyncDisposable {
         this.#tell({ type: "unusable", reader, reason: "no card profile knows this card" });
         return undefined;
       }
-      await card.open(application, (info, error) => {
+      await card.read(application);
+      return card;
+    } catch (error) {
+      await card[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  async #logIn(card: WorkerCard): Promise<WorkerCard> {
+    const { reader } = card;
+    try {
+      await card.open((info, error) => {
         this.#refuse(reader, info, error);
       });
     } catch (error) {
@@ -186,9 +217,9 @@ export class FarmWorker implements AsyncDisposable {
     return card;
   }
 
-  #refuse(reader: string, { serialNumber }: CardTokenInfo, error?: PinError): void {
-    this.#refused.add(serialNumber);
-    this.#tell({ type: "pin-refused", reader, serial: serialNumber, triesLeft: error?.triesLeft });
+  #refuse(reader: string, token: CardTokenInfo, error?: PinError): void {
+    this.#refused.add(nameOf(token));
+    this.#tell({ type: "pin-refused", reader, serial: token.serialNumber, triesLeft: error?.triesLeft });
   }
 
   #tell(event: FarmWorkerEvent): void {
@@ -209,7 +240,7 @@ export class FarmWorker implements AsyncDisposable {
       try {
         await card.turns.run(() => undefined);
         consumer ??= await this.#connection.consumer(key.fingerprint);
-        const message = await consumer.next({ expires: PULL });
+        const message = await this.#next(consumer);
         if (!message) continue;
         const outcome = await new Work(this.#connection, message, key).run(isOver);
         if (outcome === "card-gone" && !isOver()) {
@@ -229,6 +260,23 @@ export class FarmWorker implements AsyncDisposable {
     }
   }
 
+  /** The next request; undefined after a while without one, and when the worker is closed. */
+  async #next(consumer: Consumer): Promise<JsMsg | undefined> {
+    const { signal } = this.#closing;
+    const messages = await consumer.fetch({ max_messages: 1, expires: PULL });
+    const stop = (): void => {
+      messages.stop();
+    };
+    signal.addEventListener("abort", stop);
+    try {
+      if (signal.aborted) stop();
+      for await (const message of messages) return message;
+      return undefined;
+    } finally {
+      signal.removeEventListener("abort", stop);
+    }
+  }
+
   /** A request was delivered as often as it may be, and each time its worker died: it would lie there until it is too old. */
   async #answerForDead(advisory: Msg): Promise<void> {
     const { stream_seq: seq } = advisory.json<{ readonly stream_seq: number }>();
@@ -242,6 +290,15 @@ export class FarmWorker implements AsyncDisposable {
     };
     nats.publish(request.reply, reply.result, { headers: this.#connection.headers(encodeReply(reply)) });
     await manager.streams.deleteMessage(STREAM, seq);
+  }
+
+  /** A client that lost its connection asks for the answer to a request: a signature that is kept is sent again. */
+  async #sendAgain(message: Msg): Promise<void> {
+    const { id, reply } = decodeAgain(fieldsOf(message.headers));
+    const { results, nats } = this.#connection;
+    const entry = await results.get(id);
+    const kept = entry?.operation === "PUT" ? decodeResult(fromUtf8(entry.value)) : undefined;
+    if (kept) nats.publish(reply, kept.result, { headers: this.#connection.headers(encodeReply(kept)) });
   }
 
   /** Takes no more requests, ends those at work, says that its keys are gone, and closes. */
@@ -261,3 +318,6 @@ export class FarmWorker implements AsyncDisposable {
     await Promise.all(this.#pulls);
   }
 }
+
+/** What tells a token from others, also of the same card. */
+const nameOf = ({ serialNumber, model, label }: CardTokenInfo): string => JSON.stringify([serialNumber, model, label]);

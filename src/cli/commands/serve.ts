@@ -151,7 +151,7 @@ function parseHold(text: string): number {
   return seconds;
 }
 
-async function serve(context: CommandContext, options: ServeOptions): Promise<void> {
+function requireFittingOptions(context: CommandContext, options: ServeOptions): void {
   if (options.config !== undefined) throw new UsageError("--config is the configuration of --http");
   if (options.stdio && options.socket !== undefined) throw new UsageError("--stdio or --socket, not both");
   const ofCards = [
@@ -161,17 +161,19 @@ async function serve(context: CommandContext, options: ServeOptions): Promise<vo
     ["--hold", options.hold],
     ["--keep-pin", options.keepPin],
   ] as const;
+  const elsewhere =
+    context.options.server !== undefined ? "--server" : options.farm !== undefined ? "--farm" : undefined;
   for (const [name, value] of ofCards) {
-    if (value === undefined || context.options.server === undefined) continue;
-    throw new UsageError(`${name} works with cards of this machine, not with --server`);
-  }
-  for (const [name, value] of ofCards) {
-    if (value === undefined || options.farm === undefined) continue;
-    throw new UsageError(`${name} works with cards of this machine, not with --farm`);
+    if (value === undefined || elsewhere === undefined) continue;
+    throw new UsageError(`${name} works with cards of this machine, not with ${elsewhere}`);
   }
   if (options.farm !== undefined && options.printModuleConfig && options.socket === undefined) {
     throw new UsageError("--print-module-config with --farm needs --socket: the address of a server that runs");
   }
+}
+
+async function serve(context: CommandContext, options: ServeOptions): Promise<void> {
+  requireFittingOptions(context, options);
   const alone = options.stdio ?? (options.printModuleConfig && options.socket === undefined);
   if (options.singleSignOn && alone) {
     throw new UsageError("--single-sign-on needs a socket: with --stdio there is only one client");

@@ -1,15 +1,13 @@
-import { readFile } from "node:fs/promises";
 import type { Command } from "commander";
-import { secretUtf8 } from "../../bytes/index.ts";
-import type { FarmPinSource, FarmWorkerEvent } from "../../farm/index.ts";
+import type { FarmWorkerEvent } from "../../farm/index.ts";
 import { action, type CommandContext } from "../context.ts";
+import { AMBIGUOUS_PIN, type FarmPinOptions, farmPins } from "../input/farm-pins.ts";
 import { examples } from "../input/options.ts";
-import { FileError, UsageError } from "../output/failures.ts";
+import { UsageError } from "../output/failures.ts";
 import { type Environment, visible } from "../output/printer.ts";
 
-interface WorkOptions {
+interface WorkOptions extends FarmPinOptions {
   readonly nats: string;
-  readonly pinFile?: string;
   readonly queue?: number;
 }
 
@@ -24,7 +22,13 @@ export function addWork(program: Command, environment: Environment): void {
     .requiredOption("--nats <urls>", "the NATS servers, such as nats://host:4222; several with commas")
     .option(
       "--pin-file <file>",
-      "a file with the PIN of these cards in its first line; without it, only keys that need none are offered",
+      "a file with the PIN of the token in its first line; where there are several, say with --token whose it is",
+    )
+    .option("--token <uri>", "the token whose PIN is in --pin-file, a PKCS #11 URI")
+    .option(
+      "--config <file>",
+      "where the PINs of several tokens are, JSON, as in the configuration of serve --http; without it and --pin-file, " +
+        "only keys that need no PIN are offered",
     )
     .option("--queue <requests>", "requests that may wait for one key; default: 200", parseQueue)
     .addHelpText(
@@ -46,30 +50,23 @@ function parseQueue(text: string): number {
   return requests;
 }
 
-async function work(context: CommandContext, { nats, pinFile, queue }: WorkOptions): Promise<void> {
+async function work(context: CommandContext, given: WorkOptions): Promise<void> {
+  const { nats, queue } = given;
+  const pins = await farmPins(given, context.environment.env);
   const { FarmWorker } = await import("../../farm/index.ts");
   const options = { nats: { servers: nats }, pcsc: await context.pcsc(), profiles: context.profiles };
   context.owns(
     await FarmWorker.start({
       ...options,
       ...(queue !== undefined && { queue }),
-      ...(pinFile !== undefined && { pin: pinOf(pinFile) }),
+      ...(pins && { pin: pins.source }),
       onEvent: (event) => {
         report(context, event);
       },
     }),
   );
+  if (pins?.isAmbiguous() === true) throw new UsageError(AMBIGUOUS_PIN);
   await new Promise<never>(() => undefined);
-}
-
-/** The first line of a file, read each time the PIN is wanted. */
-function pinOf(file: string): FarmPinSource {
-  return async () => {
-    const text = await readFile(file, "utf8").catch((cause: unknown) => {
-      throw new FileError(`${file} cannot be read`, { cause });
-    });
-    return secretUtf8(text.split(/\r?\n/u)[0] ?? "");
-  };
 }
 
 function report({ print }: CommandContext, event: FarmWorkerEvent): void {

@@ -6,6 +6,9 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
+import { run } from "../rig/run.ts";
+
+const PASSWORD = "of-this-test";
 
 /** A nats-server with JetStream on a free port, whose store is kept when it is stopped and started. */
 export class NatsServer implements AsyncDisposable {
@@ -18,6 +21,7 @@ export class NatsServer implements AsyncDisposable {
     this.port = port;
   }
 
+  /** On all of this machine's addresses, with a user and a password. */
   static async start(): Promise<NatsServer> {
     const probe = createServer().listen(0, "127.0.0.1");
     await once(probe, "listening");
@@ -29,11 +33,15 @@ export class NatsServer implements AsyncDisposable {
   }
 
   get url(): string {
-    return `nats://127.0.0.1:${this.port}`;
+    return this.urlAt("127.0.0.1");
+  }
+
+  urlAt(host: string): string {
+    return `nats://farm:${PASSWORD}@${host}:${this.port}`;
   }
 
   async start(): Promise<void> {
-    const args = ["-js", "-sd", this.#folder, "-p", `${this.port}`, "-a", "127.0.0.1"];
+    const args = ["-js", "-sd", this.#folder, "-p", `${this.port}`, "--user", "farm", "--pass", PASSWORD];
     const process = spawn("nats-server", args, { stdio: ["ignore", "ignore", "pipe"] });
     this.#process = process;
     for await (const line of createInterface(process.stderr)) if (line.includes("Server is ready")) break;
@@ -57,17 +65,26 @@ export class NatsServer implements AsyncDisposable {
 /** A worker in a process of its own, with virtual cards that share their keys with other workers of the same card file. */
 export class WorkerProcess implements AsyncDisposable {
   readonly #process: ChildProcess;
-  readonly #lines: AsyncIterator<string>;
+  readonly #lines: AsyncIterator<string, undefined>;
 
-  private constructor(process: ChildProcess, lines: AsyncIterator<string>) {
+  private constructor(process: ChildProcess, lines: AsyncIterator<string, undefined>) {
     this.#process = process;
     this.#lines = lines;
   }
 
-  /** @param card A saved virtual card. */
-  static async start(url: string, card: string, env: Record<string, string> = {}): Promise<WorkerProcess> {
+  /**
+   * @param card A saved virtual card.
+   * @param before A command that runs the worker, such as one of another network namespace.
+   */
+  static async start(
+    url: string,
+    card: string,
+    env: Record<string, string> = {},
+    before: readonly string[] = [],
+  ): Promise<WorkerProcess> {
     const script = fileURLToPath(new URL("worker-main.ts", import.meta.url));
-    const child = spawn(process.execPath, ["--import", "tsx", script, url, card], {
+    const [program = "", ...args] = [...before, process.execPath, "--import", "tsx", script, url, card];
+    const child = spawn(program, args, {
       stdio: ["ignore", "pipe", "inherit"],
       env: { ...process.env, ...env },
     });
@@ -79,9 +96,9 @@ export class WorkerProcess implements AsyncDisposable {
   /** Waits for a line that begins so. */
   async line(start: string): Promise<string> {
     for (;;) {
-      const { value, done } = await this.#lines.next();
-      if (done === true) throw new Error(`the worker ended before it said "${start}"`);
-      if (value.startsWith(start)) return value;
+      const next = await this.#lines.next();
+      if (next.done === true) throw new Error(`the worker ended before it said "${start}"`);
+      if (next.value.startsWith(start)) return next.value;
     }
   }
 
@@ -93,5 +110,39 @@ export class WorkerProcess implements AsyncDisposable {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.kill();
+  }
+}
+
+/** Another machine, as the network sees it: a network namespace, joined with this one by a pair of virtual links. */
+export class OtherMachine implements AsyncDisposable {
+  readonly #name = `farm${process.pid}`;
+  /** This machine's address, seen from there. */
+  readonly host = `10.213.${process.pid % 200}.1`;
+  /** What runs a command there. */
+  readonly before = ["ip", "netns", "exec", this.#name];
+
+  /** @returns Undefined where this user may not make network namespaces. */
+  static async start(): Promise<OtherMachine | undefined> {
+    const machine = new OtherMachine();
+    const name = machine.#name;
+    const made = await run("ip", ["netns", "add", name]).catch(() => undefined);
+    if (made?.code !== 0) return undefined;
+    const steps = [
+      `link add ${name}a type veth peer name ${name}b netns ${name}`,
+      `addr add ${machine.host}/30 dev ${name}a`,
+      `link set ${name}a up`,
+      `-n ${name} addr add ${machine.host.replace(/1$/u, "2")}/30 dev ${name}b`,
+      `-n ${name} link set ${name}b up`,
+    ];
+    for (const step of steps) {
+      if ((await run("ip", step.split(" "))).code === 0) continue;
+      await machine[Symbol.asyncDispose]();
+      return undefined;
+    }
+    return machine;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await run("ip", ["netns", "del", this.#name]);
   }
 }

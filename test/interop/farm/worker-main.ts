@@ -26,6 +26,7 @@ await FarmWorker.start({
   nats: { servers },
   pcsc: readers.client(),
   profiles,
+  acknowledgeWithin: 2000,
   pin: () => Promise.resolve(new TextEncoder().encode(PIN)),
 });
 process.stdout.write("ready\n");
