@@ -83,7 +83,7 @@ export class WorkerProcess implements AsyncDisposable {
     before: readonly string[] = [],
   ): Promise<WorkerProcess> {
     const script = fileURLToPath(new URL("worker-main.ts", import.meta.url));
-    const [program = "", ...args] = [...before, process.execPath, "--import", "tsx", script, url, card];
+    const [program, ...args] = [...before, process.execPath, "--import", "tsx", script, url, card];
     const child = spawn(program, args, {
       stdio: ["ignore", "pipe", "inherit"],
       env: { ...process.env, ...env },
