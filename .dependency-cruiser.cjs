@@ -35,6 +35,7 @@ const ROOMS = {
   // webcrypto, p11kit, pcsc and store are loaded when they are used; card and pcsc lend types.
   tokens: ["bytes", "async", "asn1", "crypto", "cryptoki", "card", "webcrypto", "p11kit", "pcsc", "store"],
   audit: ["bytes", "async"],
+  farm: ["bytes", "async", "crypto", "pcsc", "card", "cryptoki"],
   observe: ["channels"],
   service: [
     "audit",

@@ -30,6 +30,7 @@ const ROOMS = [
   "p11kit",
   "virtual",
   "tokens",
+  "farm",
   "formats",
   "x509",
   "webcrypto",

@@ -26,6 +26,7 @@ const PACKAGES = [
   "libnss3-tools",
   "libpcsclite-dev",
   "make",
+  "nats-server",
   "opensc",
   "openssh-client",
   "openssh-server",

@@ -89,6 +89,8 @@ export interface CardTokenInfo {
   readonly writeProtected?: boolean;
   /** Whether the token was initialised (CKF_TOKEN_INITIALIZED). Default: it was, unless it waits for its user's first PIN. */
   readonly initialised?: boolean;
+  /** Whether its keys need the user's login (CKF_LOGIN_REQUIRED). Default: true. */
+  readonly needsLogin?: boolean;
 }
 
 /** A range of key sizes that the card supports, for C_GetMechanismInfo. */

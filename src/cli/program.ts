@@ -28,6 +28,7 @@ import { addRead } from "./commands/read.ts";
 import { addReaders } from "./commands/readers.ts";
 import { addSelfTest } from "./commands/self-test.ts";
 import { addServe } from "./commands/serve.ts";
+import { addWork } from "./commands/work.ts";
 import { addSign } from "./commands/sign.ts";
 import { addSo } from "./commands/so.ts";
 import { addToken } from "./commands/token.ts";
@@ -96,6 +97,7 @@ const COMMANDS: Readonly<Record<string, (program: Command, environment: Environm
   dkek: addDkek,
   apdu: addApdu,
   serve: addServe,
+  work: addWork,
   audit: addAudit,
   agent: addAgent,
   age: addAge,

@@ -28,6 +28,7 @@ export {
   loadTelemetry,
   observe,
   type ObserveOptions,
+  type TelemetryAttributes,
   type TelemetryContext,
   type TelemetryMeter,
   TelemetryMissingError,

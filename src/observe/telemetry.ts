@@ -4,11 +4,12 @@ import type { Channel } from "node:diagnostics_channel";
 import { type CallStart, CHANNELS } from "../channels/index.ts";
 import { follow } from "./figures.ts";
 
-type Attributes = Record<string, string | number | boolean>;
+/** What a span or a measurement is told with. */
+export type TelemetryAttributes = Record<string, string | number | boolean>;
 
 /** The part of a span of OpenTelemetry that is used here. */
 export interface TelemetrySpan {
-  setAttributes(attributes: Attributes): unknown;
+  setAttributes(attributes: TelemetryAttributes): unknown;
   setStatus(status: { code: number; message?: string }): unknown;
   end(endTime?: number): void;
 }
@@ -24,7 +25,7 @@ export interface TelemetryContext {
 export interface TelemetryTracer {
   startSpan(
     name: string,
-    options?: { startTime?: number; kind?: number; attributes?: Attributes },
+    options?: { startTime?: number; kind?: number; attributes?: TelemetryAttributes },
     parent?: TelemetryContext,
   ): TelemetrySpan;
 }
@@ -35,13 +36,13 @@ export interface TelemetryMeter {
     name: string,
     options?: { description?: string },
   ): {
-    add(value: number, attributes?: Attributes): void;
+    add(value: number, attributes?: TelemetryAttributes): void;
   };
   createHistogram(
     name: string,
     options?: { description?: string; unit?: string },
   ): {
-    record(value: number, attributes?: Attributes): void;
+    record(value: number, attributes?: TelemetryAttributes): void;
   };
 }
 

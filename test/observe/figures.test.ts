@@ -4,8 +4,7 @@ import { Figures } from "../../src/observe/index.ts";
 
 const call = (duration: number): object => ({ id: 1, time: 0, function: "C_Sign", duration, rv: "CKR_OK" });
 
-const channel = (name: keyof typeof CHANNELS_BY_NAME): { publish(event: object): void } =>
-  CHANNELS_BY_NAME[name];
+const channel = (name: keyof typeof CHANNELS_BY_NAME): { publish(event: object): void } => CHANNELS_BY_NAME[name];
 
 describe("figures", () => {
   test("are counts, percentiles and the rate of the last ten seconds", () => {

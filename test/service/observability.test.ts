@@ -1,11 +1,12 @@
 import { readFile } from "node:fs/promises";
 import { describe, expect, test } from "@jest/globals";
 // @ts-expect-error -- the package has no declarations.
-import parse from "parse-prometheus-text-format";
+import untypedParse from "parse-prometheus-text-format";
 import { createMetrics } from "../../src/service/metrics.ts";
 import { PIN } from "../tokens/opened.ts";
 import { bearer, names, running, sha256 } from "./running.ts";
 
+const parse = untypedParse as (text: string) => readonly { readonly name: string; readonly type: string }[];
 const SIGN = { alg: "RS256", data: "" };
 
 describe("probes", () => {
@@ -37,7 +38,7 @@ describe("metrics", () => {
     const answer = await service.ask("view", "GET", "/metrics");
     expect(answer.headers["content-type"]).toBe("text/plain; version=0.0.4; charset=utf-8");
     const text = answer.bytes.toString();
-    const families = (parse(text) as readonly { name: string; type: string }[]).map(({ name, type }) => [name, type]);
+    const families = parse(text).map(({ name, type }) => [name, type]);
     expect(Object.fromEntries(families)).toMatchObject({
       cryptoki_call_duration_seconds: "HISTOGRAM",
       cryptoki_apdu_duration_seconds: "HISTOGRAM",

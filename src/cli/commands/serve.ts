@@ -21,6 +21,8 @@ import { isNewCard } from "../input/card-source.ts";
 
 interface ServeOptions {
   readonly http?: true;
+  /** NATS servers of a farm. */
+  readonly farm?: string;
   /** Of --http. */
   readonly config?: string;
   /** A PKCS #11 URI: the argument, or --token. */
@@ -63,6 +65,10 @@ export function addServe(program: Command, environment: Environment): void {
     .option(
       "--config <file>",
       "the configuration of --http, JSON: where it listens, clients, PINs, limits, audit trail",
+    )
+    .option(
+      "--farm <urls>",
+      "serve the keys of a farm on these NATS servers, such as nats://host:4222; docs/farm.md describes it",
     )
     .option("--stdio", "serve one client on standard input and output, as ssh needs it")
     .option("--max-message <bytes>", "the longest request that a client may send; default: 16 MiB", parseBytes)
@@ -145,7 +151,7 @@ function parseHold(text: string): number {
   return seconds;
 }
 
-async function serve(context: CommandContext, options: ServeOptions): Promise<void> {
+function requireFittingOptions(context: CommandContext, options: ServeOptions): void {
   if (options.config !== undefined) throw new UsageError("--config is the configuration of --http");
   if (options.stdio && options.socket !== undefined) throw new UsageError("--stdio or --socket, not both");
   const ofCards = [
@@ -155,10 +161,19 @@ async function serve(context: CommandContext, options: ServeOptions): Promise<vo
     ["--hold", options.hold],
     ["--keep-pin", options.keepPin],
   ] as const;
+  const elsewhere =
+    context.options.server !== undefined ? "--server" : options.farm !== undefined ? "--farm" : undefined;
   for (const [name, value] of ofCards) {
-    if (value === undefined || context.options.server === undefined) continue;
-    throw new UsageError(`${name} works with cards of this machine, not with --server`);
+    if (value === undefined || elsewhere === undefined) continue;
+    throw new UsageError(`${name} works with cards of this machine, not with ${elsewhere}`);
   }
+  if (options.farm !== undefined && options.printModuleConfig && options.socket === undefined) {
+    throw new UsageError("--print-module-config with --farm needs --socket: the address of a server that runs");
+  }
+}
+
+async function serve(context: CommandContext, options: ServeOptions): Promise<void> {
+  requireFittingOptions(context, options);
   const alone = options.stdio ?? (options.printModuleConfig && options.socket === undefined);
   if (options.singleSignOn && alone) {
     throw new UsageError("--single-sign-on needs a socket: with --stdio there is only one client");
@@ -197,6 +212,7 @@ async function serveApi(context: CommandContext, options: ServeOptions): Promise
     ["--hold", options.hold],
     ["--keep-pin", options.keepPin],
     ["a URI or --token", options.only],
+    ["--farm", options.farm],
   ] as const;
   const given = ofModule.find(([, value]) => value !== undefined);
   if (given) throw new UsageError(`${given[0]} does not apply to --http`);
@@ -267,7 +283,13 @@ async function applications(context: CommandContext, options: ServeOptions): Pro
   const { onlyTokens } = await import("../../p11kit/index.ts");
   const { reader, server } = context.options;
   const { only: token } = options;
-  const make = server === undefined ? await overCards(context, options) : await overServer(server);
+  if (options.farm !== undefined && server !== undefined) throw new UsageError("--farm or --server, not both");
+  const make =
+    options.farm !== undefined
+      ? await overFarm(context, options.farm)
+      : server === undefined
+        ? await overCards(context, options)
+        : await overServer(server);
   if (token === undefined && reader === undefined) return make;
   const uri = token !== undefined && isUri(token) ? readUri(token) : {};
   const name = token !== undefined && !isUri(token) ? token : undefined;
@@ -305,6 +327,15 @@ async function overCards(
     ...(singleSignOn && { singleSignOn }),
     ...(cryptokiVersion && { version: CRYPTOKI_VERSIONS[cryptokiVersion] }),
   };
+  return () => new Cryptoki(options);
+}
+
+/** Clients share the connection to the farm; each is an application of its own. */
+async function overFarm(context: CommandContext, servers: string): Promise<() => CryptokiFunctions> {
+  const { CardFarm } = await import("../../farm/index.ts");
+  const farm = context.owns(new CardFarm({ servers }));
+  await farm.connect();
+  const options = { slots: farm.slots, ...context.callTrace, ulongBits: ULONG_BITS };
   return () => new Cryptoki(options);
 }
 

@@ -180,14 +180,15 @@ function getTokenInfo(application: Application, slotID: number, signal?: AbortSi
 /** A recognised card was initialised, and its holder has a PIN, unless the card says otherwise. */
 function tokenFlags(
   { pinPad, changedBy }: CardToken,
-  { writeProtected, initialised }: CardTokenInfo,
+  { writeProtected, initialised, needsLogin = true }: CardTokenInfo,
   userPin: PinStatus | undefined,
 ): number {
   const isPinSet = userPin?.isSet !== false;
   // A card that only its user changes is empty before it has a PIN. On others the officer logs in to set one.
   const isInitialised = initialised ?? (isPinSet || changedBy !== "user");
   return (
-    (isInitialised ? CKF_TOKEN.TOKEN_INITIALIZED | CKF_TOKEN.LOGIN_REQUIRED : 0) |
+    (isInitialised ? CKF_TOKEN.TOKEN_INITIALIZED : 0) |
+    (isInitialised && needsLogin ? CKF_TOKEN.LOGIN_REQUIRED : 0) |
     (isPinSet ? CKF_TOKEN.USER_PIN_INITIALIZED : 0) |
     (writeProtected ? CKF_TOKEN.WRITE_PROTECTED : 0) |
     (pinPad ? CKF_TOKEN.PROTECTED_AUTHENTICATION_PATH : 0)
