@@ -57,7 +57,9 @@ export class Client {
 
   /** Whether it has a role with every token and key. */
   mayEverywhere(role: Role): boolean {
-    return this.#permissions.some((one) => one.role === role && one.token === undefined && one.keys === undefined);
+    return this.#permissions.some(
+      (one) => (one.role === role || role === "view") && one.token === undefined && one.keys === undefined,
+    );
   }
 
   /** @throws {ServiceError} FORBIDDEN where the role is not granted for every token and key. */

@@ -69,6 +69,19 @@ describe("metrics", () => {
     expect((await service.ask("one", "GET", "/v1/tokens")).status).toBe(200);
   });
 
+  test("a client of one token learns how many tokens lack, and not which", async () => {
+    const one = {
+      name: "one",
+      bearerSha256: sha256(bearer("one")),
+      grants: [{ role: "admin", token: "pkcs11:model=PIV" }],
+    };
+    const all = { name: "all", bearerSha256: sha256(bearer("all")), grants: [{ role: "use" }] };
+    const tokens = [{ token: "pkcs11:serial=1234" }];
+    await using service = await running({ configuration: { clients: [one, all], tokens } as never });
+    expect((await service.ask("one", "GET", "/ready")).body).toMatchObject({ lacking: 1 });
+    expect((await service.ask("all", "GET", "/ready")).body).toMatchObject({ lacking: ["pkcs11:serial=1234"] });
+  });
+
   test("the figures have the readers and the calls", async () => {
     await using service = await running();
     const { key } = await names(service);

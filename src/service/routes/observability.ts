@@ -35,10 +35,10 @@ export async function addObservability(
     const present = await service.directory.tokens();
     const lacking = wanted.filter(({ uri }) => !present.some(({ info }) => isToken(uri, info)));
     const isReady = lacking.length === 0;
-    const mayKnow = mayView(service, request);
+    const mayKnow = maySeeAll(service, request);
     return reply.code(isReady ? 200 : 503).send({
       ...{ status: isReady ? "ready" : "not ready", tokens: present.length },
-      // A probe without credentials learns how many, a client which.
+      // Who may view every token learns which, all others how many.
       lacking: mayKnow ? lacking.map(({ token }) => token) : lacking.length,
     });
   });
@@ -58,9 +58,9 @@ export async function addObservability(
 
 type Asked = Parameters<Service["clientOf"]>[0];
 
-function mayView(service: Service, request: Asked): boolean {
+function maySeeAll(service: Service, request: Asked): boolean {
   try {
-    return service.clientOf(request).may("view");
+    return service.clientOf(request).mayEverywhere("view");
   } catch (error) {
     if (error instanceof ServiceError) return false;
     throw error;
