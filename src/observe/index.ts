@@ -25,7 +25,6 @@ export {
   type ReaderFigures,
 } from "./figures.ts";
 export {
-  loadTelemetry,
   observe,
   type ObserveOptions,
   type TelemetryAttributes,

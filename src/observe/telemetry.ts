@@ -77,7 +77,7 @@ export async function observe({ tracer, meter }: ObserveOptions): Promise<Dispos
 }
 
 /** @throws {TelemetryMissingError} */
-export async function loadTelemetry(): Promise<typeof api> {
+async function loadTelemetry(): Promise<typeof api> {
   try {
     return await import("@opentelemetry/api");
   } catch (cause) {

@@ -81,7 +81,7 @@ test("the commands that it shows for a card with two PINs do what it says", asyn
   const [, commands = ""] = /## A card with two PINs\n.*?```sh\n(.*?)```/su.exec(README) ?? [];
   const letter = folder.file("letter.txt", "a letter");
   const card = folder.file("two.json");
-  const env = { CRYPTOKI_PUK: "87654321", CRYPTOKI_NEW_PIN: "765432" };
+  const env = { CRYPTOKI_PUK: "87654321", CRYPTOKI_NEW_PIN: "314159" };
   const pins = ["", "654321", "123456", ""];
   const lines = commands.trim().split("\n");
   expect(lines).toHaveLength(pins.length);
